@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Writes the locks again: every version pinned with its hashes, for every platform, and no index addresses.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+compile() {
+  local out=$1
+  shift
+  "$uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-header --no-annotate "$@" -o "requirements/$out" pyproject.toml ${UPGRADE:+--upgrade}
+}
+compile dev.txt --all-extras --group dev
+compile fastapi.txt --extra fastapi --extra otlp -c requirements/dev.txt
+compile bento.txt --extra bento --extra otlp -c requirements/dev.txt
