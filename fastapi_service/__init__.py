@@ -1,0 +1,1 @@
+"""The FastAPI variant: `uvicorn --factory fastapi_service.app:create_app`, or `twinscore serve fastapi`."""

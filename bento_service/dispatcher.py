@@ -1,0 +1,96 @@
+"""BentoML's batch dispatcher, with one change: the queue is released whenever the predictor is idle.
+
+BentoML's own learns how long to hold requests back from how long it held them back before. After a burst it goes on
+delaying lone requests, and overload makes it drop requests until it is restarted. Here nothing waits for a timer:
+a request that finds the predictor idle goes at once, and what queues while it is busy goes together, so batches grow
+with the load by themselves.
+
+`install` puts the class where BentoML looks for its dispatcher; nothing else of BentoML is replaced. The setting
+`TWINSCORE_BATCHER=native` leaves BentoML's own in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import _bentoml_impl.server.app as server_app
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
+
+EXPECTED_PARAMETERS = [
+    "max_latency_in_ms",
+    "max_batch_size",
+    "shared_sema",
+    "fallback",
+    "get_batch_size",
+    "batch_dim",
+]
+
+Batch = Callable[[Sequence[Any]], Coroutine[None, None, Sequence[Any]]]
+
+
+class EagerDispatcher(CorkDispatcher[Any, Any]):
+    """Releases what is queued as soon as no batch is running."""
+
+    _running = False
+    _scheduled = False
+
+    def __call__(self, callback: Batch) -> Callable[[Any], Coroutine[None, None, Any]]:
+        # BentoML wraps the same batch function anew for every request: the latest serves them all.
+        self.callback = callback
+        return self.inbound_call
+
+    async def inbound_call(self, data: Any) -> Any:
+        """Queues one request and waits for its part of the batch. Cancelled, it leaves the queue."""
+        loop = self._loop
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue.append(Job(time.time(), data, future))
+        if not self._running and not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._release)
+        return await future
+
+    def _release(self) -> None:
+        self._scheduled = False
+        while self._queue and self._queue[0].future.done():
+            self._queue.popleft()
+        jobs = tuple(job for job in self._get_inputs() if not job.future.done())
+        if jobs:
+            self._running = True
+            self._task = self._loop.create_task(self.outbound_call(jobs))
+
+    async def outbound_call(self, inputs_info: tuple[Job[Any, Any], ...], training: bool = False) -> None:
+        """Runs one batch, answers its requests, then releases what has queued meanwhile."""
+        try:
+            outputs = await self.callback([job.data for job in inputs_info])
+            for job, output in zip(inputs_info, outputs, strict=True):
+                if not job.future.done():
+                    job.future.set_result(output)
+        except Exception as error:
+            for job in inputs_info:
+                if not job.future.done():
+                    job.future.set_exception(error)
+        finally:
+            self._running = False
+            if self._queue and not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._release)
+
+
+def install() -> None:
+    """Makes BentoML use this dispatcher in this process.
+
+    Raises:
+        RuntimeError: this release of BentoML has moved what is replaced here.
+    """
+    parameters = [name for name in inspect.signature(CorkDispatcher.__init__).parameters if name != "self"]
+    known = all(hasattr(CorkDispatcher, name) for name in ("_loop", "_get_inputs", "shutdown"))
+    if getattr(server_app, "CorkDispatcher", None) is None or parameters != EXPECTED_PARAMETERS or not known:
+        raise RuntimeError(
+            "this release of BentoML has another batch dispatcher than 1.4.39: "
+            "set TWINSCORE_BATCHER=native to serve with BentoML's own"
+        )
+    server_app.CorkDispatcher = EagerDispatcher  # type: ignore[misc]

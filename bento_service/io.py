@@ -1,0 +1,82 @@
+"""What crosses the wire, as BentoML's IO descriptors.
+
+BentoML batches along the first axis of arrays, while the contract sends one row as an object. These descriptors
+translate: a request body becomes a (1, features) float32 array, a slice of the batch's result becomes a body. The
+schema they show is that of the shared wire models.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import numpy as np
+from _bentoml_sdk.io_models import IODescriptor
+from bentoml.exceptions import BentoMLException
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.contract import wire
+from shared.contract.errors import Problem
+from shared.model.predictor import Probabilities, Rows
+from shared.serving.exchange import exchange_of
+
+
+class Refused(BentoMLException):
+    """Carries a refusal through BentoML, which words exceptions its own way; the edge answers with the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail, error_code=HTTPStatus(problem.status))
+
+
+async def read(request: Request, model: type[wire.M]) -> wire.M:
+    """The validated body of a request that has been given a slot.
+
+    Raises:
+        Refused: the body breaks the schema, or the service takes no more requests.
+    """
+    exchange = exchange_of(request.scope)
+    try:
+        body = wire.parse(model, await request.body())
+        exchange.admit()
+    except Problem as problem:
+        exchange.problem = problem
+        raise Refused(problem) from None
+    return body
+
+
+def respond(model: BaseModel) -> Response:
+    return Response(model.__pydantic_serializer__.to_json(model), media_type="application/json")
+
+
+def descriptors(n_features: int, model_version: str) -> tuple[type[IODescriptor], ...]:
+    """Input and output of `score`, input and output of `score_batch`, for rows of `n_features` values."""
+    single = wire.score_request(n_features)
+    several = wire.batch_score_request(n_features)
+
+    class ScoreInput(single, IODescriptor):  # type: ignore[valid-type, misc]
+        __root_input__: ClassVar[bool] = True
+
+        @classmethod
+        async def from_http_request(cls, request: Request, serde: Any) -> Rows:
+            return np.array([(await read(request, single)).features], dtype=np.float32)
+
+    class ScoreOutput(wire.ScoreResponse, IODescriptor):
+        @classmethod
+        async def to_http_response(cls, obj: Probabilities, serde: Any) -> Response:
+            return respond(wire.ScoreResponse(probability=obj.item(), model_version=model_version))
+
+    class BatchScoreInput(several, IODescriptor):  # type: ignore[valid-type, misc]
+        __root_input__: ClassVar[bool] = True
+
+        @classmethod
+        async def from_http_request(cls, request: Request, serde: Any) -> Rows:
+            return np.array((await read(request, several)).rows, dtype=np.float32)
+
+    class BatchScoreOutput(wire.BatchScoreResponse, IODescriptor):
+        @classmethod
+        async def to_http_response(cls, obj: Probabilities, serde: Any) -> Response:
+            return respond(wire.BatchScoreResponse(probabilities=obj.tolist(), model_version=model_version))
+
+    return ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput

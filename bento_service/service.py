@@ -1,0 +1,108 @@
+"""The BentoML service, in the order in which it comes to life; `fastapi_service/app.py` has the same steps."""
+
+from pathlib import Path
+
+import bentoml
+import numpy as np
+from bentoml.models import BentoModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bento_service import dispatcher
+from bento_service.io import descriptors
+from bento_service.store import latest_tag
+from shared.contract import routes
+from shared.model.manifest import read_manifest
+from shared.model.package import load_package
+from shared.serving.edge import Edge
+from shared.serving.gate import Gate
+from shared.serving.inference import Inference
+from shared.serving.settings import load_settings
+
+# Settings
+settings = load_settings()
+gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
+
+# Model: its manifest fixes the schema now; the service loads and verifies the rest when it starts
+stored = None if settings.model else BentoModel(latest_tag())
+directory = settings.model or Path(stored.resolve())
+manifest = read_manifest(directory)
+ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput = descriptors(
+    len(manifest.features), manifest.version
+)
+
+
+async def model_card(request: Request) -> Response:
+    """The model card."""
+    return Response(request.app.state.card, media_type="application/json")
+
+
+reading = Starlette(routes=[Route(routes.MODEL, model_card)])
+if settings.batcher == "eager":
+    dispatcher.install()
+
+
+@bentoml.service(
+    name="fraud_detector",
+    workers=settings.workers,
+    resources={"cpu": "1"},
+    # The edge answers at the deadline; BentoML's own limit is only there in case it does not.
+    traffic={"timeout": settings.deadline_seconds + 30},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(reading, path="/")
+class FraudDetector:
+    """Scores card transactions for fraud."""
+
+    model = stored
+
+    def __init__(self) -> None:
+        package = load_package(directory, settings.backend)
+        reading.state.card = package.card.model_dump_json()
+
+        # Warm-up
+        self.inference = Inference(
+            package.predictor, package.golden_rows, max_batch_rows=settings.max_batch_rows
+        )
+        gate.open()
+
+    # Routes
+    @bentoml.api(
+        route=routes.SCORE,
+        input_spec=ScoreInput,
+        output_spec=ScoreOutput,
+        # Batching
+        batchable=settings.batcher != "off",
+        max_batch_size=settings.max_batch_rows,
+        max_latency_ms=int(settings.deadline_seconds * 1000),
+    )
+    async def score(self, features: np.ndarray) -> np.ndarray:
+        """The probabilities that transactions are fraudulent, for the rows of one batch."""
+        return await self.inference.predict(features)
+
+    @bentoml.api(route=routes.SCORE_BATCH, input_spec=BatchScoreInput, output_spec=BatchScoreOutput)
+    async def score_batch(self, features: np.ndarray) -> np.ndarray:
+        """The probabilities of up to 1,024 transactions, in their order."""
+        return await self.inference.predict(features)
+
+    def __is_ready__(self) -> bool:
+        """The model is loaded, verified and warm, and no drain has begun."""
+        return gate.ready
+
+    # Shutdown
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        gate.close()
+        self.inference.close()
+
+
+FraudDetector.add_asgi_middleware(
+    Edge,
+    gate=gate,
+    routes={**routes.ROUTES, "/": routes.GET, "/schema.json": routes.GET, "/docs.json": routes.GET},
+    prefixes=("/static_content/",),
+    max_body_bytes=settings.body_limit(len(manifest.features)),
+)

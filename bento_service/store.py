@@ -1,0 +1,71 @@
+"""Model packages in BentoML's model store: the same files under the same name and version."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from shared.contract.errors import UserError
+from shared.model.locate import DEFAULT_NAME, version_key
+from shared.model.manifest import Manifest, read_manifest
+from shared.model.package import load_package
+
+
+def import_package(directory: Path) -> str:
+    """Copies a verified package into the store and returns its tag. Importing it again changes nothing.
+
+    A model of the same name and version with other content is replaced: the folder is the source of truth.
+
+    Raises:
+        UserError: the package cannot be served.
+    """
+    manifest = load_package(directory).manifest
+    tag = f"{manifest.name}:{manifest.version}"
+    try:
+        stored = bentoml.models.get(tag)
+    except NotFound:
+        pass
+    else:
+        if _same(Path(stored.path), manifest):
+            return tag
+        bentoml.models.delete(tag)
+    with bentoml.models.create(tag, metadata={"sha256": manifest.sha256}) as model:
+        shutil.copytree(directory, model.path, dirs_exist_ok=True)
+    return tag
+
+
+def latest_tag(name: str = DEFAULT_NAME) -> str:
+    """The stored model of the highest semantic version; BentoML's own `latest` is the one stored last.
+
+    Raises:
+        UserError: there is none.
+    """
+    stored = [model.tag for model in bentoml.models.list() if model.tag.name == name]
+    if not stored:
+        raise UserError(
+            f"BentoML's model store has no {name}: run `twinscore models import`, or set TWINSCORE_MODEL to a folder"
+        )
+    return str(max(stored, key=lambda tag: version_key(tag.version or "0.0.0")))
+
+
+def _same(directory: Path, manifest: Manifest) -> bool:
+    try:
+        return read_manifest(directory).sha256 == manifest.sha256
+    except UserError:
+        return False
+
+
+def main() -> None:
+    """`python -m bento_service.store DIRECTORY`."""
+    try:
+        print(f"BentoML's model store has {import_package(Path(sys.argv[1]))}", file=sys.stderr)  # noqa: T201
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Running the services as child processes, and leaving none behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from shared.contract.errors import UserError
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class ServiceCommand:
+    """How to start one variant.
+
+    Attributes:
+        name: what to call it in messages.
+        arguments: the command line after the Python interpreter.
+        environment: added to this process's own.
+        url: where it will listen.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    url: str
+
+
+class Services:
+    """Child processes that live and die together.
+
+    Each runs in a session of its own, so that Ctrl-C reaches only this process, which then passes the signal on once.
+    """
+
+    def __init__(self, commands: Sequence[ServiceCommand], *, stop_seconds: float) -> None:
+        self._commands = commands
+        self._stop_seconds = stop_seconds
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._signals: list[int] = []
+
+    def run(self, when_ready: Callable[[], None]) -> int:
+        """Starts all, calls `when_ready` once every one is ready, and waits. Returns the exit code.
+
+        A signal stops them all. A child that ends by itself stops the others: its exit code is returned, 1 for 0.
+        """
+        handlers = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            for command in self._commands:
+                environment = {**os.environ, **command.environment}
+                self._children.append(
+                    subprocess.Popen(
+                        [sys.executable, *command.arguments], env=environment, start_new_session=True
+                    )
+                )
+            if self._until_ready():
+                when_ready()
+            while not self._signals and self._ended() is None:
+                time.sleep(POLL_SECONDS)
+            return 0 if self._signals else (self._ended() or 1)
+        finally:
+            self._stop()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _ended(self) -> int | None:
+        codes = [code for child in self._children if (code := child.poll()) is not None]
+        return codes[0] if codes else None
+
+    def _until_ready(self) -> bool:
+        waiting = [command.url for command in self._commands]
+        while waiting and not self._signals and self._ended() is None:
+            waiting = [url for url in waiting if not is_ready(url)]
+            time.sleep(POLL_SECONDS)
+        return not waiting
+
+    def _stop(self) -> None:
+        """Passes the signal on; a second signal, or the time being over, ends every process of each child's session."""
+        first = self._signals[0] if self._signals else signal.SIGTERM
+        passed_on = len(self._signals)
+        for child in self._children:
+            if child.poll() is None:
+                child.send_signal(first)
+        until = time.monotonic() + self._stop_seconds
+        while any(child.poll() is None for child in self._children):
+            if time.monotonic() > until or len(self._signals) > max(passed_on, 1):
+                break
+            time.sleep(POLL_SECONDS)
+        for child in self._children:
+            # The child led its session, and so its group: what it left behind is still in it.
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+            child.wait()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=1) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def check_port(host: str, port: int, variable: str) -> None:
+    """Raises UserError if something listens on the port already."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another {variable}"
+            ) from None

@@ -1,0 +1,27 @@
+"""The routes of the contract and the methods each answers."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+GET: Final = frozenset({"GET", "HEAD"})
+POST: Final = frozenset({"POST"})
+
+SCORE: Final = "/score"
+SCORE_BATCH: Final = "/score/batch"
+MODEL: Final = "/model"
+LIVEZ: Final = "/livez"
+HEALTHZ: Final = "/healthz"
+READYZ: Final = "/readyz"
+
+ROUTES: Final = MappingProxyType(
+    {
+        SCORE: POST,
+        SCORE_BATCH: POST,
+        MODEL: GET,
+        LIVEZ: GET,
+        HEALTHZ: GET,
+        READYZ: GET,
+    }
+)

@@ -1,0 +1,101 @@
+"""The ASGI edge both services mount: what every request meets before and after its framework.
+
+It gives each request an id and a deadline, refuses what the contract refuses before a body is parsed, reads bodies
+within their limit, and turns every error that leaves the framework into a problem document. It never routes, parses
+or answers a request that the contract accepts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from shared.contract.errors import (
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    UnsupportedMediaType,
+)
+from shared.contract.routes import GET
+from shared.serving.asgi import ASGIApp, Receive, Scope, Send
+from shared.serving.exchange import EXCHANGE, Exchange
+from shared.serving.gate import Gate
+from shared.serving.headers import RequestHeaders, new_request_id
+
+logger = logging.getLogger("twinscore.edge")
+
+
+class Edge:
+    """ASGI middleware.
+
+    Args:
+        app: the framework's application.
+        gate: readiness, admission and deadlines of this process.
+        routes: the methods that each path answers.
+        max_body_bytes: the largest request body.
+        prefixes: of further paths, each answering GET and HEAD.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        routes: Mapping[str, frozenset[str]],
+        max_body_bytes: int,
+        prefixes: tuple[str, ...] = (),
+    ) -> None:
+        self.app = app
+        self.gate = gate
+        self.max_body_bytes = max_body_bytes
+        self._methods = dict(routes)
+        self._prefixes = prefixes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = RequestHeaders(scope["headers"])
+        exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send)
+        try:
+            method = scope["method"]
+            self._check_route(scope["path"], method)
+            if method == "POST":
+                if not headers.json:
+                    raise UnsupportedMediaType
+                await exchange.read_body(self.max_body_bytes, headers.content_length)
+                if exchange.disconnected:
+                    return
+            elif method == "HEAD":
+                # The server leaves the body out: it keeps its own copy of the method.
+                scope = {**scope, "method": "GET"}
+            scope[EXCHANGE] = exchange
+            await self.app(scope, exchange.receive, exchange.send)
+            await exchange.finish()
+        except Problem as problem:
+            await exchange.refuse(problem)
+        except asyncio.CancelledError:
+            if not await exchange.expired_answer():
+                raise
+        except Exception:
+            logger.exception("request %s failed", exchange.request_id)
+            await exchange.refuse(InternalError())
+        finally:
+            exchange.close()
+
+    def _check_route(self, path: str, method: str) -> None:
+        methods = self._methods.get(path)
+        if methods is None:
+            if not self._prefixes or not path.startswith(self._prefixes):
+                raise NotFound
+            methods = GET
+        if method not in methods:
+            raise MethodNotAllowed(", ".join(sorted(methods)))

@@ -1,0 +1,191 @@
+"""One request and its answer: its id, its slot, its deadline, and the form every error goes out in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from shared.contract.errors import (
+    PROBLEM_CONTENT_TYPE,
+    DeadlineExceeded,
+    InternalError,
+    NotFound,
+    NotReady,
+    PayloadTooLarge,
+    Problem,
+    UnsupportedMediaType,
+)
+from shared.serving.asgi import Message, Receive, Scope, Send
+from shared.serving.discard import discard_body
+from shared.serving.gate import Gate
+
+EXCHANGE = "twinscore"
+"""Key of the request's `Exchange` in the ASGI scope."""
+
+CONTENT_TYPE = PROBLEM_CONTENT_TYPE.encode()
+BY_STATUS: dict[int, type[Problem]] = {
+    404: NotFound,
+    415: UnsupportedMediaType,
+    503: NotReady,
+    504: DeadlineExceeded,
+}
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    """The exchange that the edge put into the scope of a request."""
+    return cast("Exchange", scope[EXCHANGE])
+
+
+class Exchange:
+    """What the edge and a handler know of one request."""
+
+    __slots__ = (
+        "_admitted",
+        "_body",
+        "_closed",
+        "_expired",
+        "_gate",
+        "_late",
+        "_reading",
+        "_receive",
+        "_replacing",
+        "_send",
+        "_shut",
+        "_started",
+        "_task",
+        "deadline",
+        "disconnected",
+        "problem",
+        "request_id",
+    )
+
+    def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send) -> None:
+        self.request_id = request_id
+        self.disconnected = False
+        """The client went away before its body was complete."""
+        self.problem: Problem | None = None
+        """Set by a handler whose framework words exceptions its own way: goes out in place of its error answer."""
+        self._gate = gate
+        self._receive = receive
+        self._send = send
+        self._task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._body: bytes | None = b""
+        self._reading = False
+        self._admitted = False
+        self._started = False
+        self._shut = False
+        self._expired = False
+        self._closed = False
+        self._replacing: Problem | None = None
+        self._late: asyncio.Future[None] | None = None
+        self.deadline = gate.watch(self)
+
+    def admit(self) -> None:
+        """Takes a slot; call it once the body is valid and before anything is predicted.
+
+        Raises:
+            NotReady, TooManyRequests: see `Gate.admit`.
+        """
+        self._gate.admit()
+        self._admitted = True
+
+    async def read_body(self, limit: int, content_length: int | None) -> None:
+        """Raises PayloadTooLarge as soon as more than `limit` bytes are announced or have come."""
+        self._reading = True
+        if content_length is not None and content_length > limit:
+            raise PayloadTooLarge(limit)
+        message = await self._receive()
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            chunks = bytearray(body)
+            while message.get("more_body"):
+                if len(chunks) > limit:
+                    raise PayloadTooLarge(limit)
+                message = await self._receive()
+                chunks += message.get("body", b"")
+            body = bytes(chunks)
+        self.disconnected = message["type"] != "http.request"
+        if len(body) > limit:
+            raise PayloadTooLarge(limit)
+        self._body = body
+        self._reading = False
+
+    async def receive(self) -> Message:
+        """The whole body as one message, then what the server has."""
+        body, self._body = self._body, None
+        if body is None:
+            return await self._receive()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """What the framework sends: its answers pass, its errors are held back for `finish`."""
+        if self._shut:
+            return
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            if message["status"] >= 400 and (b"content-type", CONTENT_TYPE) not in headers:
+                self._replacing = self.problem or BY_STATUS.get(message["status"], InternalError)()
+                return
+            self._started = True
+            headers = [
+                item for item in headers if item[0] != b"server" and not item[0].startswith(b"x-bentoml")
+            ]
+            headers.append((b"x-request-id", self.request_id.encode()))
+            message["headers"] = headers
+        elif self._replacing is not None:
+            return
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Called when the framework is done: sends the problem that stands for its own error answer."""
+        if self._replacing is not None:
+            await self.refuse(self._replacing)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answers with `problem` unless an answer has begun, and lets nothing else out."""
+        if self._shut or self._started:
+            return
+        self._shut = True
+        body = problem.document(self.request_id)
+        headers = [
+            (b"content-type", CONTENT_TYPE),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", self.request_id.encode()),
+            *((name.encode(), value.encode()) for name, value in problem.headers.items()),
+        ]
+        if self._reading:
+            # The rest of the body stands between this request and the next: the connection ends here.
+            headers.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": self._reading})
+        if self._reading:
+            await discard_body(self._receive)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def expire(self) -> None:
+        """Called at the deadline."""
+        self._expired = True
+        if self._reading or self._started:
+            self._task.cancel()
+        else:
+            self._late = asyncio.ensure_future(self._answer_late())
+
+    async def _answer_late(self) -> None:
+        # The answer first: what is cancelled may take its time, and frameworks answer a cancellation themselves.
+        await self.refuse(DeadlineExceeded())
+        if not self._closed:
+            self._task.cancel()
+
+    async def expired_answer(self) -> bool:
+        """After a cancellation: whether it was the deadline's. Sees to it that 504 has been answered."""
+        if self._expired:
+            self._task.uncancel()
+            await self.refuse(DeadlineExceeded())
+        return self._expired
+
+    def close(self) -> None:
+        """Gives everything back."""
+        self._closed = True
+        self._gate.forget(self)
+        if self._admitted:
+            self._gate.release()

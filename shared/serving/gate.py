@@ -1,0 +1,87 @@
+"""Whether the service takes a request: readiness, requests in flight, and the deadline of each open one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from shared.contract.errors import NotReady, TooManyRequests
+
+MAX_SWEEP_SECONDS = 0.25
+"""Deadlines are enforced at this grain, or at a twentieth of the deadline where that is finer."""
+
+
+class Expiring(Protocol):
+    deadline: float
+
+    def expire(self) -> None: ...
+
+
+class Gate:
+    """One a worker process, shared by its edge and its handlers."""
+
+    def __init__(self, *, max_in_flight: int, deadline_seconds: float) -> None:
+        self.ready = False
+        """Model loaded, verified and warm, and no drain begun: what `/readyz` tells."""
+        self.accepting = False
+        """Rows are scored: true from readiness until the drain time is over."""
+        self.in_flight = 0
+        """Requests admitted and not yet answered."""
+        self.max_in_flight = max_in_flight
+        self.deadline_seconds = deadline_seconds
+        # Deadlines are all equally long, so the oldest open request is the next to expire: one timer serves all.
+        self._open: dict[Expiring, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweep_seconds = min(MAX_SWEEP_SECONDS, deadline_seconds / 20)
+
+    def open(self) -> None:
+        """Call once the model is loaded, verified and warm."""
+        self.ready = self.accepting = True
+
+    def begin_drain(self) -> None:
+        """`/readyz` says no from here on; requests are still answered."""
+        self.ready = False
+
+    def close(self) -> None:
+        """Rows are refused from here on."""
+        self.ready = self.accepting = False
+
+    def admit(self) -> None:
+        """Takes a slot for a request whose body is valid; the edge gives it back.
+
+        Raises:
+            NotReady: the model is not ready yet, or the drain time is over.
+            TooManyRequests: every slot is taken.
+        """
+        if not self.accepting:
+            raise NotReady
+        if self.in_flight >= self.max_in_flight:
+            raise TooManyRequests
+        self.in_flight += 1
+
+    def release(self) -> None:
+        self.in_flight -= 1
+
+    def watch(self, request: Expiring) -> float:
+        """Expires `request` at its deadline, which is returned (loop time), unless `forget` comes first."""
+        loop = asyncio.get_running_loop()
+        self._open[request] = None
+        if self._timer is None:
+            self._timer = loop.call_later(self._sweep_seconds, self._sweep)
+        return loop.time() + self.deadline_seconds
+
+    def forget(self, request: Expiring) -> None:
+        self._open.pop(request, None)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        expired = []
+        for request in self._open:
+            if request.deadline > now:
+                break
+            expired.append(request)
+        for request in expired:
+            del self._open[request]
+            request.expire()
+        self._timer = loop.call_later(self._sweep_seconds, self._sweep) if self._open else None

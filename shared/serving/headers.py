@@ -1,0 +1,47 @@
+"""What the edge needs from request headers, read in one pass."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestHeaders:
+    """The few headers the contract speaks of; the first of a repeated header counts."""
+
+    __slots__ = ("content_length", "json", "request_id")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        content_type = request_id = content_encoding = content_length = None
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = content_type or value
+            elif name == b"content-length":
+                content_length = content_length or value
+            elif name == b"x-request-id":
+                request_id = request_id or value
+            elif name == b"content-encoding":
+                content_encoding = content_encoding or value
+        self.request_id = None
+        if request_id is not None and REQUEST_ID.fullmatch(request_id):
+            self.request_id = request_id.decode()
+        self.content_length = (
+            int(content_length) if content_length is not None and content_length.isdigit() else None
+        )
+        self.json = (
+            content_type is not None
+            and (content_type == b"application/json" or _media_type(content_type) == b"application/json")
+            and (content_encoding is None or content_encoding.strip().lower() == b"identity")
+        )
+
+
+def _media_type(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
+
+
+def new_request_id() -> str:
+    """128 random bits in hexadecimal."""
+    return secrets.token_hex(16)

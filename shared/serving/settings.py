@@ -1,0 +1,77 @@
+"""Settings of both services, read from `TWINSCORE_*` environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.contract.errors import UserError
+
+PREFIX = "TWINSCORE_"
+
+
+class Settings(BaseSettings):
+    """Every field is a variable `TWINSCORE_<FIELD>`; `twinscore settings` prints them with their values."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int | None = Field(
+        None, ge=0, le=65535, description="Port to listen on; unset: 8000 for FastAPI, 3000 for BentoML."
+    )
+    workers: int = Field(1, ge=1, le=256, description="Worker processes; each loads the model.")
+    model: Path | None = Field(
+        None,
+        description="Folder of the model package to serve; unset: the highest version of xgb_fraud, "
+        "under models/ (FastAPI) or in BentoML's model store (BentoML).",
+    )
+    backend: Literal["onnxruntime", "xgboost", "cuda"] | None = Field(
+        None, description="Predictor; unset: the package's default. xgboost is always there."
+    )
+    batcher: Literal["eager", "native", "off"] = Field(
+        "eager",
+        description="How single rows are put together: eager takes what is queued when the predictor is free; "
+        "native is BentoML's own dispatcher (BentoML only); off predicts every request alone.",
+    )
+    max_batch_rows: int = Field(128, ge=2, le=65536, description="Rows predicted in one batch at most.")
+    max_in_flight: int = Field(
+        1024, ge=1, description="Requests a worker predicts or queues at once; one more is answered 429."
+    )
+    deadline_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="A request not answered by then is answered 504.",
+    )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="After SIGTERM: how long to go on serving with /readyz at 503 before the listener closes.",
+    )
+    max_body_bytes: int | None = Field(
+        None, ge=1, description="Largest request body; unset: 64 KiB + 1,024 x features x 32."
+    )
+
+    def body_limit(self, n_features: int) -> int:
+        """Bytes: 1,024 rows of the model's features at 32 characters a value, and room for the rest."""
+        return self.max_body_bytes or 64 * 1024 + 1024 * n_features * 32
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the environment; `overrides` that are not None win.
+
+    Raises:
+        UserError: a value cannot be used; the message names the variable.
+    """
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = PREFIX + ".".join(map(str, first["loc"])).upper()
+        raise UserError(f"{name}={first['input']}: {first['msg']}; see `twinscore settings`") from None
