@@ -5,15 +5,11 @@ from pathlib import Path
 import bentoml
 import numpy as np
 from bentoml.models import BentoModel
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from bento_service import dispatcher
 from bento_service.io import descriptors
+from bento_service.reading import reading_routes
 from bento_service.store import latest_tag
-from shared.contract import routes
+from shared.contract import openapi, routes
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
 from shared.serving.edge import Edge
@@ -34,12 +30,7 @@ ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput = descriptors(
 )
 
 
-async def model_card(request: Request) -> Response:
-    """The model card."""
-    return Response(request.app.state.card, media_type="application/json")
-
-
-reading = Starlette(routes=[Route(routes.MODEL, model_card)])
+reading = reading_routes(openapi.document(openapi.operations(len(manifest.features), manifest.example)))
 if settings.batcher == "eager":
     dispatcher.install()
 
@@ -103,6 +94,6 @@ FraudDetector.add_asgi_middleware(
     Edge,
     gate=gate,
     routes={**routes.ROUTES, "/": routes.GET, "/schema.json": routes.GET, "/docs.json": routes.GET},
-    prefixes=("/static_content/",),
+    prefixes=("/static_content/", routes.DOCS_FILES),
     max_body_bytes=settings.body_limit(len(manifest.features)),
 )

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
 
 from fastapi_service.batcher import Batcher
 from fastapi_service.routing import ScoringRoute
-from shared.contract import routes, wire
+from shared.contract import DOCS_FOLDER, openapi, routes, wire
 from shared.contract.errors import NotReady, UserError
 from shared.model.locate import latest_package
 from shared.model.manifest import read_manifest
@@ -59,12 +60,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         gate.close()
         inference.close()
 
-    app = FastAPI(title="twinscore", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=openapi.TITLE,
+        description=openapi.DESCRIPTION,
+        version=openapi.CONTRACT_VERSION,
+        lifespan=lifespan,
+        openapi_url=None,
+    )
 
     # Routes
+    described = openapi.operations(len(manifest.features), manifest.example)
     app.router.route_class = ScoringRoute
 
-    @app.post(routes.SCORE)
+    @app.post(routes.SCORE, **described[routes.SCORE].options)
     async def score(request: ScoreRequest) -> wire.ScoreResponse:  # type: ignore[valid-type]
         """The probability that a transaction is fraudulent."""
         row = np.array([request.features], dtype=np.float32)  # type: ignore[attr-defined]
@@ -72,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         probability = await app.state.batcher.predict(row)
         return wire.ScoreResponse(probability=probability, model_version=manifest.version)
 
-    @app.post(routes.SCORE_BATCH)
+    @app.post(routes.SCORE_BATCH, **described[routes.SCORE_BATCH].options)
     async def score_batch(request: BatchScoreRequest) -> wire.BatchScoreResponse:  # type: ignore[valid-type]
         """The probabilities of up to 1,024 transactions, in their order."""
         rows = np.array(request.rows, dtype=np.float32)  # type: ignore[attr-defined]
@@ -81,31 +89,43 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     reading = APIRouter()
 
-    @reading.get(routes.MODEL)
+    @reading.get(routes.MODEL, **described[routes.MODEL].options)
     async def model() -> wire.ModelCard:
         """The model card."""
         card: wire.ModelCard = app.state.card
         return card
 
-    @reading.get(routes.LIVEZ, response_class=PlainTextResponse)
-    @reading.get(routes.HEALTHZ, response_class=PlainTextResponse)
+    @reading.get(routes.LIVEZ, response_class=PlainTextResponse, **described[routes.LIVEZ].options)
+    @reading.get(routes.HEALTHZ, response_class=PlainTextResponse, **described[routes.HEALTHZ].options)
     async def livez() -> str:
         """The process is up."""
         return "\n"
 
-    @reading.get(routes.READYZ, response_class=PlainTextResponse)
+    @reading.get(routes.READYZ, response_class=PlainTextResponse, **described[routes.READYZ].options)
     async def readyz() -> str:
         """The model is loaded, verified and warm, and no drain has begun."""
         if not gate.ready:
             raise NotReady
         return "\n"
 
+    @reading.get(routes.OPENAPI, include_in_schema=False)
+    async def openapi_document() -> Response:
+        """What FastAPI generates from the routes above, its members sorted."""
+        return Response(openapi.render(app.openapi()), media_type="application/json")
+
+    @reading.get(routes.DOCS, include_in_schema=False)
+    async def docs() -> FileResponse:
+        """A page that renders the OpenAPI document."""
+        return FileResponse(DOCS_FOLDER / "index.html")
+
     app.include_router(reading)
+    app.mount(routes.DOCS, StaticFiles(directory=DOCS_FOLDER))
 
     app.add_middleware(
         Edge,
         gate=gate,
         routes=routes.ROUTES,
+        prefixes=(routes.DOCS_FILES,),
         max_body_bytes=settings.body_limit(len(manifest.features)),
     )
     return app

@@ -14,6 +14,10 @@ MODEL: Final = "/model"
 LIVEZ: Final = "/livez"
 HEALTHZ: Final = "/healthz"
 READYZ: Final = "/readyz"
+OPENAPI: Final = "/openapi.json"
+DOCS: Final = "/docs"
+DOCS_FILES: Final = "/docs/"
+"""Prefix of the files that the page at `/docs` loads."""
 
 ROUTES: Final = MappingProxyType(
     {
@@ -23,5 +27,7 @@ ROUTES: Final = MappingProxyType(
         LIVEZ: GET,
         HEALTHZ: GET,
         READYZ: GET,
+        OPENAPI: GET,
+        DOCS: GET,
     }
 )

@@ -53,7 +53,7 @@ class ScoreResponse(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    probability: float = Field(ge=0, le=1)
+    probability: float = Field(ge=0.0, le=1.0)
     model_version: str
 
 
@@ -62,7 +62,7 @@ class BatchScoreResponse(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    probabilities: list[Annotated[float, Field(ge=0, le=1)]]
+    probabilities: list[Annotated[float, Field(ge=0.0, le=1.0)]]
     model_version: str
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.contract.errors import UserError
+from shared.contract.openapi import Example
 from shared.contract.wire import FeatureCard, ModelCard
 
 MANIFEST_FILE = "manifest.json"
@@ -79,6 +80,13 @@ class Manifest(BaseModel):
     @property
     def feature_names(self) -> list[str]:
         return [feature.name for feature in self.features]
+
+    @property
+    def example(self) -> Example:
+        """The golden row of the middle score, for documents."""
+        order = sorted(range(len(self.golden.rows)), key=self.golden.probabilities.__getitem__)
+        middle = order[len(order) // 2]
+        return Example(self.golden.rows[middle], self.golden.probabilities[middle], self.version)
 
     def digest(self) -> str:
         content = self.model_dump(mode="json", exclude={"sha256"})

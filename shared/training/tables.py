@@ -99,6 +99,8 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
 @contextmanager
 def _atomic(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place if the block succeeds, else it goes."""
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: the folder {path.parent} does not exist")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -147,16 +149,15 @@ def _wanted(names: list[str]) -> list[str]:
 
 def _parse(name: str, text: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of a CSV file as the first of its types that fits all of its text."""
-    if name.endswith("_id"):
-        # Without leading zeros: 7 and 007 are two ids. Up to 18 digits: those fit 64 bits.
-        plain = pc.all(pc.match_substring_regex(text, r"^(0|-?[1-9][0-9]{0,17})$")).as_py()
-        return text.cast(pa.int64()) if plain else text
     kinds = {
-        "timestamp": [pa.timestamp("us"), pa.timestamp("us", "UTC")],
+        "timestamp": [pa.timestamp(unit, zone) for unit in ("us", "ns") for zone in (None, "UTC")],
         "is_fraud": [pa.bool_(), pa.float64()],
         "amount": [pa.float64()],
         "fraud_scenario": [pa.int8(), pa.string()],
-    }[name]
+    }.get(name, [pa.string()])
+    # Ids are numbers only without leading zeros: 7 and 007 are two.
+    if name.endswith("_id") and pc.all(pc.match_substring_regex(text, "^(0|-?[1-9][0-9]*)$")).as_py():
+        kinds = [pa.int64(), pa.uint64(), pa.string()]
     for kind in kinds:
         if _fits(text, kind):
             return text.cast(kind)

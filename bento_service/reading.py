@@ -1,0 +1,35 @@
+"""The contract's GET routes that BentoML does not have: a Starlette application mounted in the service."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from shared.contract import DOCS_FOLDER, routes
+
+JSON = "application/json"
+
+
+def reading_routes(openapi_document: bytes) -> Starlette:
+    """The application; set `state.card`, the body of `GET /model`, once the model is loaded."""
+
+    async def model(request: Request) -> Response:
+        return Response(request.app.state.card, media_type=JSON)
+
+    async def openapi(request: Request) -> Response:
+        return Response(openapi_document, media_type=JSON)
+
+    async def docs(request: Request) -> Response:
+        return FileResponse(DOCS_FOLDER / "index.html")
+
+    return Starlette(
+        routes=[
+            Route(routes.MODEL, model),
+            Route(routes.OPENAPI, openapi),
+            Route(routes.DOCS, docs),
+            Mount(routes.DOCS, StaticFiles(directory=DOCS_FOLDER)),
+        ]
+    )
