@@ -20,6 +20,8 @@ from typing import Any
 import _bentoml_impl.server.app as server_app
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 
+from shared.serving.gate import Gate
+
 EXPECTED_PARAMETERS = [
     "max_latency_in_ms",
     "max_batch_size",
@@ -34,6 +36,9 @@ Batch = Callable[[Sequence[Any]], Coroutine[None, None, Sequence[Any]]]
 
 class EagerDispatcher(CorkDispatcher[Any, Any]):
     """Releases what is queued as soon as no batch is running."""
+
+    gate: Gate
+    """Tells where the metrics of this process are kept; set by `install`."""
 
     _running = False
     _scheduled = False
@@ -60,6 +65,9 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         jobs = tuple(job for job in self._get_inputs() if not job.future.done())
         if jobs:
             self._running = True
+            if self.gate.metrics is not None:
+                now = time.time()
+                self.gate.metrics.queue_seconds.pending.extend(now - job.enqueue_time for job in jobs)
             self._task = self._loop.create_task(self.outbound_call(jobs))
 
     async def outbound_call(self, inputs_info: tuple[Job[Any, Any], ...], training: bool = False) -> None:
@@ -80,7 +88,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
                 self._loop.call_soon(self._release)
 
 
-def install() -> None:
+def install(gate: Gate) -> None:
     """Makes BentoML use this dispatcher in this process.
 
     Raises:
@@ -93,4 +101,5 @@ def install() -> None:
             "this release of BentoML has another batch dispatcher than 1.4.39: "
             "set TWINSCORE_BATCHER=native to serve with BentoML's own"
         )
-    server_app.CorkDispatcher = EagerDispatcher  # type: ignore[misc]
+    EagerDispatcher.gate = gate
+    server_app.CorkDispatcher = EagerDispatcher

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -10,14 +12,21 @@ from starlette.staticfiles import StaticFiles
 
 from shared.contract import DOCS_FOLDER, routes
 
+if TYPE_CHECKING:
+    from shared.telemetry.metrics import Metrics
+
 JSON = "application/json"
 
 
 def reading_routes(openapi_document: bytes) -> Starlette:
-    """The application; set `state.card`, the body of `GET /model`, once the model is loaded."""
+    """The application; set `state.card`, the body of `GET /model`, and `state.metrics` once the model is loaded."""
 
     async def model(request: Request) -> Response:
         return Response(request.app.state.card, media_type=JSON)
+
+    async def metrics(request: Request) -> Response:
+        kept: Metrics = request.app.state.metrics
+        return Response(await kept.scrape(), headers={"content-type": kept.content_type})
 
     async def openapi(request: Request) -> Response:
         return Response(openapi_document, media_type=JSON)
@@ -28,6 +37,7 @@ def reading_routes(openapi_document: bytes) -> Starlette:
     return Starlette(
         routes=[
             Route(routes.MODEL, model),
+            Route(routes.METRICS, metrics),
             Route(routes.OPENAPI, openapi),
             Route(routes.DOCS, docs),
             Mount(routes.DOCS, StaticFiles(directory=DOCS_FOLDER)),

@@ -1,14 +1,14 @@
 """The BentoML service, in the order in which it comes to life; `fastapi_service/app.py` has the same steps."""
 
-from pathlib import Path
+import os
 
 import bentoml
 import numpy as np
-from bentoml.models import BentoModel
+
 from bento_service import dispatcher
 from bento_service.io import descriptors
 from bento_service.reading import reading_routes
-from bento_service.store import latest_tag
+from bento_service.store import stored_model
 from shared.contract import openapi, routes
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
@@ -16,23 +16,20 @@ from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.inference import Inference
 from shared.serving.settings import load_settings
+from shared.telemetry.start import start_metrics
 
 # Settings
 settings = load_settings()
 gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
 
 # Model: its manifest fixes the schema now; the service loads and verifies the rest when it starts
-stored = None if settings.model else BentoModel(latest_tag())
-directory = settings.model or Path(stored.resolve())
+stored, directory = stored_model(settings.model)
 manifest = read_manifest(directory)
-ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput = descriptors(
-    len(manifest.features), manifest.version
-)
-
-
+ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput = descriptors(len(manifest.features), manifest.version)
 reading = reading_routes(openapi.document(openapi.operations(len(manifest.features), manifest.example)))
+
 if settings.batcher == "eager":
-    dispatcher.install()
+    dispatcher.install(gate)
 
 
 @bentoml.service(
@@ -52,11 +49,14 @@ class FraudDetector:
 
     def __init__(self) -> None:
         package = load_package(directory, settings.backend)
+        metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight, server_pid=os.getppid())
+        gate.metrics = metrics
         reading.state.card = package.card.model_dump_json()
+        reading.state.metrics = metrics
 
         # Warm-up
         self.inference = Inference(
-            package.predictor, package.golden_rows, max_batch_rows=settings.max_batch_rows
+            package.predictor, package.golden_rows, metrics, max_batch_rows=settings.max_batch_rows
         )
         gate.open()
 
@@ -86,14 +86,16 @@ class FraudDetector:
     # Shutdown
     @bentoml.on_shutdown
     def stop(self) -> None:
-        gate.close()
+        """Refuses what still comes, and writes what was measured."""
         self.inference.close()
+        gate.close()
 
 
-FraudDetector.add_asgi_middleware(
+FraudDetector.add_asgi_middleware(  # type: ignore[attr-defined]
     Edge,
     gate=gate,
-    routes={**routes.ROUTES, "/": routes.GET, "/schema.json": routes.GET, "/docs.json": routes.GET},
-    prefixes=("/static_content/", routes.DOCS_FILES),
+    routes=routes.ROUTES,
+    prefixes=(routes.DOCS_FILES,),
+    extensions=("/", "/schema.json", "/docs.json", "/static_content/"),
     max_body_bytes=settings.body_limit(len(manifest.features)),
 )

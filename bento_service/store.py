@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import NotFound
+from bentoml.models import BentoModel
 
 from shared.contract.errors import UserError
 from shared.model.locate import DEFAULT_NAME, version_key
@@ -50,6 +51,18 @@ def latest_tag(name: str = DEFAULT_NAME) -> str:
             f"BentoML's model store has no {name}: run `twinscore models import`, or set TWINSCORE_MODEL to a folder"
         )
     return str(max(stored, key=lambda tag: version_key(tag.version or "0.0.0")))
+
+
+def stored_model(folder: Path | None) -> tuple[BentoModel | None, Path]:
+    """What the service declares as its model, so that a Bento carries it, and the folder to load it from.
+
+    Args:
+        folder: a package outside the store to serve in its place.
+    """
+    if folder is not None:
+        return None, folder
+    model = BentoModel(latest_tag())
+    return model, Path(model.resolve().path)
 
 
 def _same(directory: Path, manifest: Manifest) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from fastapi import APIRouter, FastAPI
@@ -20,6 +21,10 @@ from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.inference import Inference
 from shared.serving.settings import Settings, load_settings
+from shared.telemetry.start import start_metrics
+
+if TYPE_CHECKING:
+    from shared.telemetry.metrics import Metrics
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -31,9 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Settings
     settings = settings or load_settings()
     if settings.batcher == "native":
-        raise UserError(
-            "TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off"
-        )
+        raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
     gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
 
     # Model: its manifest fixes the schema now; the lifespan loads and verifies the rest
@@ -46,19 +49,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         package = await asyncio.to_thread(load_package, directory, settings.backend)
         app.state.card = package.card
+        metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight)
+        app.state.metrics = gate.metrics = metrics
 
         # Warm-up
-        inference = Inference(package.predictor, package.golden_rows, max_batch_rows=settings.max_batch_rows)
+        inference = Inference(package.predictor, package.golden_rows, metrics, max_batch_rows=settings.max_batch_rows)
         app.state.inference = inference
-        app.state.batcher = Batcher(
-            inference, max_batch_rows=settings.max_batch_rows if settings.batcher == "eager" else 1
-        )
+        batch_rows = settings.max_batch_rows if settings.batcher == "eager" else 1
+        app.state.batcher = Batcher(inference, metrics, max_batch_rows=batch_rows)
         gate.open()
         yield
 
         # Shutdown
-        gate.close()
         inference.close()
+        gate.close()
 
     app = FastAPI(
         title=openapi.TITLE,
@@ -107,6 +111,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if not gate.ready:
             raise NotReady
         return "\n"
+
+    @reading.get(routes.METRICS, response_class=PlainTextResponse, **described[routes.METRICS].options)
+    async def metrics() -> Response:
+        """Prometheus metrics, all workers summed."""
+        kept: Metrics = app.state.metrics
+        return Response(await kept.scrape(), headers={"content-type": kept.content_type})
 
     @reading.get(routes.OPENAPI, include_in_schema=False)
     async def openapi_document() -> Response:

@@ -7,12 +7,20 @@ all requests that were read in one turn share a batch.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.model.predictor import Rows
+from shared.model.predictor import Probabilities, Rows
 from shared.serving.inference import Inference
+
+if TYPE_CHECKING:
+    from shared.telemetry.metrics import Metrics
+
+Job = tuple[Rows, asyncio.Future[float], float]
+"""A row, shape (1, features), the future of its probability, and when it was queued (`time.perf_counter`)."""
 
 
 class Batcher:
@@ -20,13 +28,15 @@ class Batcher:
 
     Args:
         inference: predicts the batches.
+        metrics: how long rows wait is noted there.
         max_batch_rows: rows in one batch at most; 1 predicts every row alone.
     """
 
-    def __init__(self, inference: Inference, *, max_batch_rows: int) -> None:
+    def __init__(self, inference: Inference, metrics: Metrics, *, max_batch_rows: int) -> None:
         self._inference = inference
         self._max_rows = max_batch_rows
-        self._queue: deque[tuple[Rows, asyncio.Future[float]]] = deque()
+        self._waits = metrics.queue_seconds.pending
+        self._queue: deque[Job] = deque()
         self._running: asyncio.Task[None] | None = None
         self._scheduled = False
 
@@ -37,7 +47,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
-        self._queue.append((row, future))
+        self._queue.append((row, future, time.perf_counter()))
         if not self._scheduled and self._running is None:
             self._scheduled = True
             loop.call_soon(self._flush)
@@ -50,14 +60,14 @@ class Batcher:
             return
         if self._inference.inline and len(jobs) <= self._inference.slice_rows:
             try:
-                self._answer(jobs, self._inference.predictor(_stack(jobs)))
+                self._answer(jobs, self._inference.predict_now(_stack(jobs)))
             except Exception as error:
                 self._fail(jobs, error)
             self._continue()
         else:
             self._running = asyncio.ensure_future(self._run(jobs))
 
-    async def _run(self, jobs: list[tuple[Rows, asyncio.Future[float]]]) -> None:
+    async def _run(self, jobs: list[Job]) -> None:
         try:
             self._answer(jobs, await self._inference.predict(_stack(jobs)))
         except Exception as error:
@@ -71,26 +81,28 @@ class Batcher:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
-    def _take(self) -> list[tuple[Rows, asyncio.Future[float]]]:
-        jobs: list[tuple[Rows, asyncio.Future[float]]] = []
+    def _take(self) -> list[Job]:
+        jobs: list[Job] = []
+        now = time.perf_counter()
         while self._queue and len(jobs) < self._max_rows:
             job = self._queue.popleft()
             if not job[1].done():
                 jobs.append(job)
+                self._waits.append(now - job[2])
         return jobs
 
     @staticmethod
-    def _answer(jobs: list[tuple[Rows, asyncio.Future[float]]], probabilities: np.ndarray) -> None:  # type: ignore[type-arg]
-        for (_, future), probability in zip(jobs, probabilities.tolist(), strict=True):
+    def _answer(jobs: list[Job], probabilities: Probabilities) -> None:
+        for (_, future, _), probability in zip(jobs, probabilities.tolist(), strict=True):
             if not future.done():
                 future.set_result(probability)
 
     @staticmethod
-    def _fail(jobs: list[tuple[Rows, asyncio.Future[float]]], error: Exception) -> None:
-        for _, future in jobs:
+    def _fail(jobs: list[Job], error: Exception) -> None:
+        for _, future, _ in jobs:
             if not future.done():
                 future.set_exception(error)
 
 
-def _stack(jobs: list[tuple[Rows, asyncio.Future[float]]]) -> Rows:
-    return jobs[0][0] if len(jobs) == 1 else np.concatenate([row for row, _ in jobs])
+def _stack(jobs: list[Job]) -> Rows:
+    return jobs[0][0] if len(jobs) == 1 else np.concatenate([row for row, _, _ in jobs])

@@ -7,7 +7,7 @@ from them; but the body is validated once, from its bytes, and the answer is wri
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -36,7 +36,7 @@ class ScoringRoute(APIRoute):
         )
         if len(parameters) != 1 or others or self.response_field is None:
             raise TypeError(f"{path}: a scoring endpoint takes one body model and returns one")
-        self._request: type[BaseModel] = parameters[0].field_info.annotation
+        self._request = cast(type[BaseModel], parameters[0].field_info.annotation)
         response: type[BaseModel] = self.response_model
         self._serialize = response.__pydantic_serializer__.to_json
 

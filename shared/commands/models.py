@@ -26,9 +26,7 @@ def models() -> None:
 @click.option("--root", type=PACKAGE, default=DEFAULT_ROOT, show_default=True)
 def list_packages(root: Path) -> None:
     """List the packages under a models folder."""
-    table = Table(
-        "name", "version", "features", "backend", "AUC ROC", "created", "sha256", box=None, pad_edge=False
-    )
+    table = Table("name", "version", "features", "backend", "AUC ROC", "created", "sha256", box=None, pad_edge=False)
     broken = []
     for directory in packages(root):
         try:
@@ -61,9 +59,7 @@ def show(directory: Path | None) -> None:
     console = Console()
     console.print(f"[bold]{manifest.name} {manifest.version}[/bold]  created {manifest.created}")
     console.print(f"sha256 {manifest.sha256}", soft_wrap=True)
-    console.print(
-        f"backend {manifest.backend}, at most {manifest.deviations[manifest.backend]:.2g} from XGBoost"
-    )
+    console.print(f"backend {manifest.backend}, at most {manifest.deviations[manifest.backend]:.2g} from XGBoost")
     console.print(_evaluation(manifest))
     table = Table("#", "feature", "unit", "null", "observed", "description", box=None, pad_edge=False)
     for index, feature in enumerate(manifest.features):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from shared.contract.errors import UserError
+from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
 
 POLL_SECONDS = 0.05
 
@@ -39,9 +42,15 @@ class Services:
     """Child processes that live and die together.
 
     Each runs in a session of its own, so that Ctrl-C reaches only this process, which then passes the signal on once.
+
+    Args:
+        commands: the services to run.
+        stop_seconds: how long they may take to stop before they are killed.
+        metrics: a folder in which each gets one for its metrics.
     """
 
-    def __init__(self, commands: Sequence[ServiceCommand], *, stop_seconds: float) -> None:
+    def __init__(self, commands: Sequence[ServiceCommand], *, stop_seconds: float, metrics: Path) -> None:
+        self._metrics = metrics
         self._commands = commands
         self._stop_seconds = stop_seconds
         self._children: list[subprocess.Popen[bytes]] = []
@@ -52,16 +61,13 @@ class Services:
 
         A signal stops them all. A child that ends by itself stops the others: its exit code is returned, 1 for 0.
         """
-        handlers = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for command in self._commands:
-                environment = {**os.environ, **command.environment}
+                folder = str(self._metrics / command.name)
+                environment = {**os.environ, **command.environment, DIRECTORY_VARIABLE: folder}
                 self._children.append(
-                    subprocess.Popen(
-                        [sys.executable, *command.arguments], env=environment, start_new_session=True
-                    )
+                    subprocess.Popen([sys.executable, *command.arguments], env=environment, start_new_session=True)
                 )
             if self._until_ready():
                 when_ready()
@@ -101,10 +107,8 @@ class Services:
             time.sleep(POLL_SECONDS)
         for child in self._children:
             # The child led its session, and so its group: what it left behind is still in it.
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
             child.wait()
 
 
@@ -126,6 +130,4 @@ def check_port(host: str, port: int, variable: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise UserError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another {variable}"
-            ) from None
+            raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {variable}") from None

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from shared.contract import routes
 from shared.contract.errors import UserError
 from shared.model.locate import latest_package
 from shared.model.manifest import Manifest, read_manifest
+from shared.model.predictor import check_backend
 from shared.serving.settings import PREFIX, Settings, load_settings
 
 FASTAPI_PORT = 8000
@@ -27,9 +29,7 @@ GRACE_SECONDS = 10.0
 @click.command()
 @click.argument("variant", type=click.Choice(["fastapi", "bento", "both"]))
 @click.option("--host", help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port to listen on (not with both: 8000 and 3000)."
-)
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (not with both: 8000 and 3000).")
 @click.option("--workers", type=click.IntRange(1, 256), help="Worker processes of each service.")
 @click.option("--model", type=click.Path(path_type=Path), help="Folder of the model package to serve.")
 @click.option("--smoke", is_flag=True, help="Score one transaction on each service once it is ready.")
@@ -40,12 +40,14 @@ def serve(
     if variant == "both" and port is not None:
         raise UserError("--port goes with one variant: `serve both` keeps ports 8000 and 3000")
     settings = load_settings(host=host, port=port, workers=workers, model=model)
+    if settings.batcher == "native" and variant != "bento":
+        raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
+    if settings.backend is not None:
+        check_backend(settings.backend)
     manifest = _manifest(settings, variant)
     commands = []
     if variant in ("fastapi", "both"):
-        commands.append(
-            _fastapi(settings, FASTAPI_PORT if variant == "both" else settings.port or FASTAPI_PORT)
-        )
+        commands.append(_fastapi(settings, FASTAPI_PORT if variant == "both" else settings.port or FASTAPI_PORT))
     if variant in ("bento", "both"):
         commands.append(_bento(settings, BENTO_PORT if variant == "both" else settings.port or BENTO_PORT))
     for command in commands:
@@ -60,7 +62,8 @@ def serve(
             click.echo("Press Ctrl-C to stop.", err=True)
 
     stop_seconds = settings.drain_seconds + settings.deadline_seconds + GRACE_SECONDS
-    code = Services(commands, stop_seconds=stop_seconds).run(when_ready)
+    with tempfile.TemporaryDirectory(prefix="twinscore-metrics-") as folder:
+        code = Services(commands, stop_seconds=stop_seconds, metrics=Path(folder)).run(when_ready)
     sys.exit(code)
 
 

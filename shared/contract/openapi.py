@@ -74,9 +74,7 @@ class Operation:
             "responses": {problem.status: _problem_response(problem) for problem in self.problems},
         }
         if self.response_example is not None:
-            options["responses"] = {200: {"content": {JSON: {"example": self.response_example}}}} | options[
-                "responses"
-            ]
+            options["responses"] = {200: {"content": {JSON: {"example": self.response_example}}}} | options["responses"]
         if self.request_example is not None:
             options["openapi_extra"] = {"requestBody": {"content": {JSON: {"example": self.request_example}}}}
         return options
@@ -118,15 +116,21 @@ def operations(n_features: int, example: Example) -> Mapping[str, Operation]:
             wire.ModelCard,
         ),
         routes.LIVEZ: Operation("get", "livez", "Liveness", "The process is up.", ALWAYS, media_type=TEXT),
-        routes.HEALTHZ: Operation(
-            "get", "healthz", "Liveness", "The process is up.", ALWAYS, media_type=TEXT
-        ),
+        routes.HEALTHZ: Operation("get", "healthz", "Liveness", "The process is up.", ALWAYS, media_type=TEXT),
         routes.READYZ: Operation(
             "get",
             "readyz",
             "Readiness",
             "The model is loaded, verified and warm, and no drain has begun.",
             (errors.MethodNotAllowed, errors.InternalError, errors.NotReady),
+            media_type=TEXT,
+        ),
+        routes.METRICS: Operation(
+            "get",
+            "metrics",
+            "Metrics",
+            "Prometheus' text format, all workers summed.",
+            ALWAYS,
             media_type=TEXT,
         ),
     }
@@ -144,9 +148,7 @@ def document(described: Mapping[str, Operation]) -> bytes:
         {
             "openapi": "3.1.0",
             "info": {"title": TITLE, "description": DESCRIPTION, "version": CONTRACT_VERSION},
-            "paths": {
-                path: {operation.method: _operation(operation)} for path, operation in described.items()
-            },
+            "paths": {path: {operation.method: _operation(operation)} for path, operation in described.items()},
             "components": {"schemas": {name: schemas[name] for name in sorted(schemas)}},
         }
     )
@@ -168,9 +170,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"schema": schema}
     if operation.response_example is not None:
         answer["example"] = operation.response_example
-    content["responses"] = {
-        "200": {"description": "Successful Response", "content": {operation.media_type: answer}}
-    }
+    content["responses"] = {"200": {"description": "Successful Response", "content": {operation.media_type: answer}}}
     content["responses"] |= {str(p.status): _problem_response(p) for p in operation.problems}
     return content
 

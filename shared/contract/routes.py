@@ -15,6 +15,7 @@ LIVEZ: Final = "/livez"
 HEALTHZ: Final = "/healthz"
 READYZ: Final = "/readyz"
 OPENAPI: Final = "/openapi.json"
+METRICS: Final = "/metrics"
 DOCS: Final = "/docs"
 DOCS_FILES: Final = "/docs/"
 """Prefix of the files that the page at `/docs` loads."""
@@ -27,6 +28,7 @@ ROUTES: Final = MappingProxyType(
         LIVEZ: GET,
         HEALTHZ: GET,
         READYZ: GET,
+        METRICS: GET,
         OPENAPI: GET,
         DOCS: GET,
     }

@@ -130,10 +130,8 @@ def score_request(n_features: int) -> type[ScoreRequest]:
 def batch_score_request(n_features: int) -> type[BatchScoreRequest]:
     """`BatchScoreRequest` for rows of `n_features` values."""
     row = Annotated[Row, Field(min_length=n_features, max_length=n_features)]
-    rows = Annotated[list[row], Field(min_length=1, max_length=MAX_BATCH_REQUEST_ROWS)]  # type: ignore[valid-type]
-    return create_model(
-        "BatchScoreRequest", __base__=BatchScoreRequest, __doc__=BatchScoreRequest.__doc__, rows=rows
-    )
+    rows = Annotated[list[row], Field(min_length=1, max_length=MAX_BATCH_REQUEST_ROWS)]
+    return create_model("BatchScoreRequest", __base__=BatchScoreRequest, __doc__=BatchScoreRequest.__doc__, rows=rows)
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -147,7 +145,7 @@ def parse(model: type[M], body: bytes) -> M:
         InvalidRequest: it is JSON that breaks the model's schema.
     """
     try:
-        return model.__pydantic_validator__.validate_json(body)  # type: ignore[return-value, no-any-return]
+        return model.__pydantic_validator__.validate_json(body)  # type: ignore[no-any-return]
     except ValidationError as error:
         raise _refusal(error) from None
 

@@ -51,9 +51,7 @@ class Contents:
     score_distribution: Histogram | None = None
 
 
-def write_package(
-    booster: bytes, contents: Contents, *, name: str, version: str, directory: Path
-) -> Manifest:
+def write_package(booster: bytes, contents: Contents, *, name: str, version: str, directory: Path) -> Manifest:
     """Writes the package folder `directory`, all or nothing, and loads it once to prove it.
 
     Args:
@@ -92,8 +90,7 @@ def write_package(
         backend=backend,
         deviations=deviations,
         files={
-            file: FileDigest(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-            for file, data in files.items()
+            file: FileDigest(sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for file, data in files.items()
         },
         libraries=_library_versions(),
         evaluation=contents.evaluation,

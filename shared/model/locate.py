@@ -24,9 +24,7 @@ def version_key(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[int, i
 def packages(root: Path = DEFAULT_ROOT) -> Iterator[Path]:
     """The package folders under `root`, by name and then by version, lowest first."""
     found = [
-        path.parent
-        for path in root.glob(f"*/*/{MANIFEST_FILE}")
-        if re.fullmatch(VERSION_PATTERN, path.parent.name)
+        path.parent for path in root.glob(f"*/*/{MANIFEST_FILE}") if re.fullmatch(VERSION_PATTERN, path.parent.name)
     ]
     yield from sorted(found, key=lambda path: (path.parent.name, version_key(path.name)))
 

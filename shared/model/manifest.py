@@ -66,9 +66,7 @@ class Manifest(BaseModel):
     created: str
     features: list[FeatureCard] = Field(min_length=1)
     backend: str = Field(description="The predictor that serves unless a setting says otherwise.")
-    deviations: dict[str, float] = Field(
-        description="Per backend: largest difference from XGBoost's probability."
-    )
+    deviations: dict[str, float] = Field(description="Per backend: largest difference from XGBoost's probability.")
     files: dict[str, FileDigest]
     libraries: dict[str, str]
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -136,7 +134,5 @@ def read_manifest(directory: Path) -> Manifest:
         where = ".".join(map(str, first["loc"])) or "the document"
         raise UserError(f"{path} is damaged or not a manifest: {where}: {first['msg']}") from None
     if manifest.digest() != manifest.sha256:
-        raise UserError(
-            f"{path} was changed after it was written: its digest does not match; package the model again"
-        )
+        raise UserError(f"{path} was changed after it was written: its digest does not match; package the model again")
     return manifest

@@ -78,6 +78,15 @@ def cuda_available() -> bool:
     return bool(xgboost.build_info().get("USE_CUDA")) and Path("/dev/nvidiactl").exists()
 
 
+def check_backend(backend: str) -> None:
+    """Raises UserError if this machine cannot run the backend."""
+    if backend == "cuda" and not cuda_available():
+        raise UserError(
+            "TWINSCORE_BACKEND=cuda: no CUDA device, or an XGBoost built without CUDA; "
+            "install `xgboost` in place of `xgboost-cpu` on a machine with a GPU, or unset it"
+        )
+
+
 def make_predictor(backend: str, files: dict[str, bytes]) -> Predictor:
     """The predictor named `backend` over the files of a package.
 
@@ -89,11 +98,7 @@ def make_predictor(backend: str, files: dict[str, bytes]) -> Predictor:
     if backend == "xgboost":
         return XgboostPredictor(files[BOOSTER_FILE])
     if backend == "cuda":
-        if not cuda_available():
-            raise UserError(
-                "TWINSCORE_BACKEND=cuda: no CUDA device, or an XGBoost built without CUDA; "
-                "install `xgboost` in place of `xgboost-cpu` on a machine with a GPU, or unset it"
-            )
+        check_backend(backend)
         return XgboostPredictor(files[BOOSTER_FILE], device="cuda")
     if backend == "onnxruntime":
         if ONNX_FILE not in files:

@@ -24,6 +24,14 @@ from shared.serving.exchange import EXCHANGE, Exchange
 from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders, new_request_id
 
+EXTENSION = "extension"
+"""The one metric route of all paths that only one variant has."""
+
+OTHER = "other"
+"""The one metric route of all paths that are none."""
+
+NOTHING: frozenset[str] = frozenset()
+
 logger = logging.getLogger("twinscore.edge")
 
 
@@ -36,6 +44,7 @@ class Edge:
         routes: the methods that each path answers.
         max_body_bytes: the largest request body.
         prefixes: of further paths, each answering GET and HEAD.
+        extensions: paths that only this variant has, each answering GET and HEAD; one ending in / is a prefix.
     """
 
     def __init__(
@@ -46,12 +55,15 @@ class Edge:
         routes: Mapping[str, frozenset[str]],
         max_body_bytes: int,
         prefixes: tuple[str, ...] = (),
+        extensions: tuple[str, ...] = (),
     ) -> None:
         self.app = app
         self.gate = gate
         self.max_body_bytes = max_body_bytes
         self._methods = dict(routes)
         self._prefixes = prefixes
+        self._extensions = frozenset(extensions)
+        self._extension_prefixes = tuple(path for path in extensions if path.endswith("/") and path != "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -65,9 +77,11 @@ class Edge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = RequestHeaders(scope["headers"])
         exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send)
+        method = scope["method"]
+        route, allowed = self._route(scope["path"])
         try:
-            method = scope["method"]
-            self._check_route(scope["path"], method)
+            if method not in allowed:
+                raise MethodNotAllowed(", ".join(sorted(allowed))) if allowed else NotFound
             if method == "POST":
                 if not headers.json:
                     raise UnsupportedMediaType
@@ -89,13 +103,16 @@ class Edge:
             logger.exception("request %s failed", exchange.request_id)
             await exchange.refuse(InternalError())
         finally:
-            exchange.close()
+            exchange.close(method, route)
 
-    def _check_route(self, path: str, method: str) -> None:
+    def _route(self, path: str) -> tuple[str, frozenset[str]]:
+        """The template of a path, for metrics, and the methods it answers: none where there is no such route."""
         methods = self._methods.get(path)
-        if methods is None:
-            if not self._prefixes or not path.startswith(self._prefixes):
-                raise NotFound
-            methods = GET
-        if method not in methods:
-            raise MethodNotAllowed(", ".join(sorted(methods)))
+        if methods is not None:
+            return path, methods
+        for prefix in self._prefixes:
+            if path.startswith(prefix):
+                return prefix + "{file}", GET
+        if path in self._extensions or (self._extension_prefixes and path.startswith(self._extension_prefixes)):
+            return EXTENSION, GET
+        return OTHER, NOTHING

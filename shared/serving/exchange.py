@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import cast
 
 from shared.contract.errors import (
@@ -41,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "_admitted",
+        "_began",
         "_body",
         "_closed",
         "_expired",
@@ -48,10 +50,12 @@ class Exchange:
         "_late",
         "_reading",
         "_receive",
+        "_refusal",
         "_replacing",
         "_send",
         "_shut",
         "_started",
+        "_status",
         "_task",
         "deadline",
         "disconnected",
@@ -60,6 +64,8 @@ class Exchange:
     )
 
     def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send) -> None:
+        # Not the loop's clock: uvloop's ticks in milliseconds.
+        self._began = time.perf_counter()
         self.request_id = request_id
         self.disconnected = False
         """The client went away before its body was complete."""
@@ -74,6 +80,8 @@ class Exchange:
         self._admitted = False
         self._started = False
         self._shut = False
+        self._status = 0
+        self._refusal: str | None = None
         self._expired = False
         self._closed = False
         self._replacing: Problem | None = None
@@ -127,9 +135,8 @@ class Exchange:
                 self._replacing = self.problem or BY_STATUS.get(message["status"], InternalError)()
                 return
             self._started = True
-            headers = [
-                item for item in headers if item[0] != b"server" and not item[0].startswith(b"x-bentoml")
-            ]
+            self._status = message["status"]
+            headers = [item for item in headers if item[0] != b"server" and not item[0].startswith(b"x-bentoml")]
             headers.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = headers
         elif self._replacing is not None:
@@ -146,6 +153,7 @@ class Exchange:
         if self._shut or self._started:
             return
         self._shut = True
+        self._status, self._refusal = problem.status, problem.slug
         body = problem.document(self.request_id)
         headers = [
             (b"content-type", CONTENT_TYPE),
@@ -183,9 +191,12 @@ class Exchange:
             await self.refuse(DeadlineExceeded())
         return self._expired
 
-    def close(self) -> None:
-        """Gives everything back."""
+    def close(self, method: str, route: str) -> None:
+        """Gives everything back, and notes the request: `route` is a template."""
         self._closed = True
-        self._gate.forget(self)
+        gate = self._gate
+        gate.forget(self)
         if self._admitted:
-            self._gate.release()
+            gate.release()
+        if gate.metrics is not None and self._status:
+            gate.metrics.request(method, route, self._status, time.perf_counter() - self._began, self._refusal)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
+
+if TYPE_CHECKING:
+    from shared.telemetry.metrics import Metrics
 
 MAX_SWEEP_SECONDS = 0.25
 """Deadlines are enforced at this grain, or at a twentieth of the deadline where that is finer."""
@@ -27,6 +30,8 @@ class Gate:
         """Rows are scored: true from readiness until the drain time is over."""
         self.in_flight = 0
         """Requests admitted and not yet answered."""
+        self.metrics: Metrics | None = None
+        """Of this process; set before the gate opens."""
         self.max_in_flight = max_in_flight
         self.deadline_seconds = deadline_seconds
         # Deadlines are all equally long, so the oldest open request is the next to expire: one timer serves all.
@@ -36,15 +41,24 @@ class Gate:
 
     def open(self) -> None:
         """Call once the model is loaded, verified and warm."""
-        self.ready = self.accepting = True
+        self._set_ready(True)
+        self.accepting = True
 
     def begin_drain(self) -> None:
         """`/readyz` says no from here on; requests are still answered."""
-        self.ready = False
+        self._set_ready(False)
 
     def close(self) -> None:
-        """Rows are refused from here on."""
-        self.ready = self.accepting = False
+        """Rows are refused from here on; what was measured is written."""
+        self._set_ready(False)
+        self.accepting = False
+        if self.metrics is not None:
+            self.metrics.flush()
+
+    def _set_ready(self, ready: bool) -> None:
+        self.ready = ready
+        if self.metrics is not None:
+            self.metrics.ready.set(ready)
 
     def admit(self) -> None:
         """Takes a slot for a request whose body is valid; the edge gives it back.

@@ -28,9 +28,7 @@ class RequestHeaders:
         self.request_id = None
         if request_id is not None and REQUEST_ID.fullmatch(request_id):
             self.request_id = request_id.decode()
-        self.content_length = (
-            int(content_length) if content_length is not None and content_length.isdigit() else None
-        )
+        self.content_length = int(content_length) if content_length is not None and content_length.isdigit() else None
         self.json = (
             content_type is not None
             and (content_type == b"application/json" or _media_type(content_type) == b"application/json")

@@ -48,9 +48,7 @@ def read_transactions(path: Path) -> Transactions:
     readers = {".parquet": _read_parquet, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise UserError(
-            f"{path} is neither .parquet nor .csv; give a table of transactions in one of the two"
-        )
+        raise UserError(f"{path} is neither .parquet nor .csv; give a table of transactions in one of the two")
     try:
         table = reader(path)
         if table.num_rows == 0:

@@ -11,7 +11,6 @@ import pytest
 
 from shared.model.features.batch import compute_features
 from shared.model.features.definition import FEATURE_NAMES
-from shared.model.features.transactions import Transactions
 from shared.training.tables import read_transactions
 
 BESIDE_THE_CHECKOUT = Path(__file__).parents[2].parent / "shared" / "data"
@@ -46,16 +45,7 @@ def test_the_authors_features_are_ours_for_every_row_of_the_day() -> None:
     rows_by_id = {number: row for row, number in enumerate(transactions.transaction_id.tolist())}
     rows = np.array([rows_by_id[number] for number in authors["TRANSACTION_ID"].tolist()])
 
-    # Of two transactions of a customer in one second we take the lower id first; in the authors' table either
-    # may come first, as with an unstable sort by time. Their counts tell which did: number the rows so.
-    counted = np.zeros(len(transactions))
-    counted[rows] = authors["CUSTOMER_ID_NB_TX_30DAY_WINDOW"]
-    order = np.lexsort((transactions.transaction_id, counted, transactions.timestamp))
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    renumbered = Transactions.from_columns(**(transactions.columns() | {"transaction_id": place}))
-
-    features = np.nan_to_num(compute_features(renumbered)[place[rows]], nan=0.0)
+    features = np.nan_to_num(compute_features(transactions)[rows], nan=0.0)
     for ours, theirs in AUTHORS.items():
         column = features[:, FEATURE_NAMES.index(ours)]
         np.testing.assert_allclose(column, authors[theirs], rtol=1e-6, err_msg=ours)

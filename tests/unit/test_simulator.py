@@ -36,9 +36,9 @@ def test_rows_are_numbered_in_time_within_the_days_asked_for(table: Transactions
     assert np.all(np.diff(table.timestamp) >= np.timedelta64(0))
     assert set(day_of(table).tolist()) == set(range(DAYS))
     assert np.all(table.timestamp == table.timestamp.astype("datetime64[s]"))
-    assert simulate(customers=100, terminals=200, days=1, start=date(2020, 2, 29)).timestamp[
-        0
-    ] > np.datetime64("2020-02-29")
+    assert simulate(customers=100, terminals=200, days=1, start=date(2020, 2, 29)).timestamp[0] > np.datetime64(
+        "2020-02-29"
+    )
 
 
 def test_amounts_rates_and_hours_are_the_published_ones(table: Transactions) -> None:

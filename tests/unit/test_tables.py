@@ -57,12 +57,12 @@ def assert_same_table(one: Transactions, other: Transactions) -> None:
         assert column.dtype == other.columns()[name].dtype
 
 
-def test_a_table_is_read_in_order_of_time_and_id(write: Callable[[dict[str, Any]], Path]) -> None:
+def test_a_table_is_read_in_order_of_time_then_as_it_stands(write: Callable[[dict[str, Any]], Path]) -> None:
     table = read_transactions(write(GOOD))
-    assert table.transaction_id.tolist() == [1, 3, 2]
-    assert table.terminal_id.tolist() == [6, 5, 5]
-    assert table.amount.tolist() == [5.0, 12.34, 0.0]
-    assert table.is_fraud.tolist() == [True, False, False]
+    assert table.transaction_id.tolist() == [3, 1, 2]
+    assert table.terminal_id.tolist() == [5, 6, 5]
+    assert table.amount.tolist() == [12.34, 5.0, 0.0]
+    assert table.is_fraud.tolist() == [False, True, False]
     assert table.timestamp[2] == np.datetime64("2018-04-02T23:59:59.250000")
     assert table.fraud_scenario is None
 
@@ -72,9 +72,7 @@ def test_a_table_is_read_in_order_of_time_and_id(write: Callable[[dict[str, Any]
 @pytest.mark.parametrize(
     "ids", [[7, 8, -9], [2**63 - 1, 0, -(2**63)], [2**64 - 1, 2**63, 2**64 - 2], ["a", "007", "7"]]
 )
-def test_what_is_written_is_read_back(
-    tmp_path: Path, extension: str, more: dict[str, Any], ids: list[Any]
-) -> None:
+def test_what_is_written_is_read_back(tmp_path: Path, extension: str, more: dict[str, Any], ids: list[Any]) -> None:
     columns = {name: np.array(values) for name, values in GOOD.items()} | more
     columns |= {"timestamp": columns["timestamp"].astype("datetime64[us]"), "customer_id": np.array(ids)}
     table = Transactions.from_columns(**columns)
@@ -149,9 +147,7 @@ def test_a_bad_table_gets_one_clear_error(
         ({"timestamp": np.array([1, 2, 3])}, "timestamp holds int64; it must hold times"),
     ],
 )
-def test_a_parquet_column_of_a_wrong_type_is_named(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_a_parquet_column_of_a_wrong_type_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     pq.write_table(arrow(GOOD | change), tmp_path / "t.parquet")
     with pytest.raises(UserError, match=message):
         read_transactions(tmp_path / "t.parquet")
@@ -196,9 +192,7 @@ def test_the_first_bad_value_of_a_csv_column_is_named(
         ("t.csv", ",".join([*GOOD, "amount"]).encode() + b"\n", "more than one column is called amount"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(
-    tmp_path: Path, name: str, content: bytes | None, message: str
-) -> None:
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
@@ -223,7 +217,7 @@ def test_features_are_written_with_their_ids_and_nulls(tmp_path: Path) -> None:
     write_features(tmp_path / "features.parquet", table, features)
     written = pq.read_table(tmp_path / "features.parquet")
     assert written.column_names == ["transaction_id", *FEATURE_NAMES]
-    assert written.column("transaction_id").to_pylist() == [1, 3, 2]
+    assert written.column("transaction_id").to_pylist() == [3, 1, 2]
     assert set(written.schema.types[1:]) == {pa.float32()}
     assert written.column(6).to_pylist() == [5.0, None, 89.0]
     assert written.column(1).null_count == 0

@@ -24,7 +24,7 @@ _COLUMN = {name: column for column, name in enumerate(FEATURE_NAMES)}
 def compute_features(transactions: Transactions) -> NDArray[np.float32]:
     """Features of all transactions, shape (n, 42), C-contiguous; NaN stands for null.
 
-    A row sees its own transaction and earlier ones (by timestamp, then transaction id), never a later one,
+    A row sees its own transaction and earlier ones (by timestamp; within one, in the order given), never a later one,
     and of the labels only those at least `DELAY_DAYS` old. What lies before the table's first row is not
     known: give 37 days of history before the first row you use. Means, sums and deviations see amounts
     rounded to a millionth, and are exact up to their final rounding.

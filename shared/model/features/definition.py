@@ -41,12 +41,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("hour_cos", "Cosine of the time of day on a 24-hour circle", "ratio"),
     Feature("weekday_sin", "Sine of the day of the week on a 7-day circle, Monday = 0", "ratio"),
     Feature("weekday_cos", "Cosine of the day of the week on a 7-day circle, Monday = 0", "ratio"),
-    *_windowed(
-        "customer_tx_count", "Customer's transactions in the last {window}, this one included", "count"
-    ),
-    *_windowed(
-        "customer_amount_mean", "Mean amount of the customer's transactions in the last {window}", "currency"
-    ),
+    *_windowed("customer_tx_count", "Customer's transactions in the last {window}, this one included", "count"),
+    *_windowed("customer_amount_mean", "Mean amount of the customer's transactions in the last {window}", "currency"),
     *_windowed(
         "customer_amount_std",
         "Population standard deviation of the customer's amounts in the last {window}",

@@ -19,7 +19,10 @@ Rows = slice | NDArray[np.bool_] | NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Transactions:
-    """Transactions sorted by timestamp, then transaction id; make one with `from_columns`.
+    """Transactions sorted by timestamp; make one with `from_columns`.
+
+    Rows of one timestamp keep the order in which they were given: that is the order in which they happened, as
+    far as anyone knows, and in the published tables it is not that of their ids.
 
     All columns have shape (n,). Ids are integers or text. `timestamp` is datetime64[us] without a time zone:
     nights and weekends are told by that clock. `amount` is float64 in units of the currency, 0 to
@@ -67,7 +70,7 @@ class Transactions:
         if len(set(lengths.values())) > 1:
             raise UserError(f"the columns have different lengths: {lengths}")
         table._check_values()
-        order = np.lexsort((table.transaction_id, table.timestamp))
+        order = np.argsort(table.timestamp, kind="stable")
         return table if bool(np.all(order[1:] > order[:-1])) else table.select(order)
 
     def __len__(self) -> int:
@@ -93,15 +96,13 @@ class Transactions:
         if bad.any():
             row = _first(bad)
             raise UserError(
-                f"amount is {self.amount[row - 1]} in row {row}; "
-                f"amounts must be numbers from 0 to {MAX_AMOUNT:.0f}"
+                f"amount is {self.amount[row - 1]} in row {row}; amounts must be numbers from 0 to {MAX_AMOUNT:.0f}"
             )
         ids = np.sort(self.transaction_id)
         twice = ids[1:] == ids[:-1]
         if twice.any():
             raise UserError(
-                f"transaction_id {ids[_first(twice)]} is used more than once; "
-                "give every transaction an id of its own"
+                f"transaction_id {ids[_first(twice)]} is used more than once; give every transaction an id of its own"
             )
 
 

@@ -1,6 +1,6 @@
 """Windows over the rows of one customer or terminal, as ranges of positions, without a loop over rows.
 
-Rows are numbered in the table's order (time, then id). A grouping puts the rows of one entity next to each
+Rows are numbered in the table's order (by time). A grouping puts the rows of one entity next to each
 other, in that order; a window is then a half-open range of positions [first, end) and its sum a difference of
 two prefix sums.
 """

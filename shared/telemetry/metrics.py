@@ -1,0 +1,220 @@
+"""The metrics of both services. Import this only after `multiprocess.use_directory`.
+
+What happens in a request is noted in plain lists; a timer writes it into prometheus_client's values a few times a
+second, before every scrape, and at the end. Written one by one they would cost a tenth of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.contract import errors, routes
+from shared.model.manifest import Manifest
+from shared.model.predictor import Probabilities, Rows
+from shared.telemetry.multiprocess import exposition
+
+FLUSH_SECONDS: Final = 0.05
+MAX_PENDING: Final = 4096
+"""Notes of one kind kept before they are written out of turn."""
+
+DURATION_BUCKETS: Final = (
+    *(0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
+    *(0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+INFERENCE_BUCKETS: Final = (
+    *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001),
+    *(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+)
+ROW_BUCKETS: Final = tuple(float(2**power) for power in range(11))
+PROBABILITY_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
+    *(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
+)
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "other"
+"""Label of every path that is no route, and of every unknown method."""
+
+
+class BulkHistogram:
+    """A Histogram that takes many observations at once."""
+
+    def __init__(self, histogram: Histogram, bounds: tuple[float, ...]) -> None:
+        self._histogram = histogram
+        self._bounds = np.array(bounds)
+        self.pending: list[float] = []
+
+    def flush(self) -> None:
+        if not self.pending:
+            return
+        values = np.array(self.pending)
+        self.pending.clear()
+        counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds) + 1)
+        self._histogram._sum.inc(float(values.sum()))
+        for bucket, count in zip(self._histogram._buckets, counts.tolist(), strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class Metrics:
+    """The metrics of one worker process.
+
+    Args:
+        directory: of the server, as `use_directory` returned it.
+        manifest: of the model that is served.
+        backend: the predictor in use.
+        in_flight: tells how many requests hold a slot.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, directory: Path, manifest: Manifest, backend: str, in_flight: Callable[[], int]) -> None:
+        self.directory = directory
+        self.registry = CollectorRegistry()
+        self._timer: asyncio.TimerHandle | None = None
+        self._names = manifest.feature_names
+        self._low = np.array([_or(f.observed_min, -np.inf) for f in manifest.features], dtype=np.float32)
+        self._high = np.array([_or(f.observed_max, np.inf) for f in manifest.features], dtype=np.float32)
+        self._rows: list[Rows] = []
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._refused: dict[str, int] = {}
+        self._in_flight = in_flight
+        self._define()
+        self.model_info.labels(manifest.name, manifest.version, manifest.sha256, backend).set(1)
+        self._start_at_zero()
+
+    def _define(self) -> None:
+        def histogram(name: str, help_text: str, bounds: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, help_text, labels, namespace="twinscore", buckets=bounds, registry=self.registry)
+
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(name, help_text, labels, namespace="twinscore", registry=self.registry)
+
+        def gauge(name: str, help_text: str, mode: str, *labels: str) -> Gauge:
+            return Gauge(
+                name,
+                help_text,
+                labels,
+                namespace="twinscore",
+                multiprocess_mode=mode,  # type: ignore[arg-type]
+                registry=self.registry,
+            )
+
+        self.requests = counter("http_requests", "Requests answered.", "method", "route", "status")
+        self._duration = histogram(
+            "http_request_duration_seconds", "Request to end of answer.", DURATION_BUCKETS, "method", "route"
+        )
+        self.rejections = counter("http_rejections", "Requests refused, by the kind of problem.", "reason")
+        self.requests_in_flight = gauge("http_requests_in_flight", "Requests with a slot.", "livesum")
+        self.ready = gauge("ready", "1 while /readyz says yes in every worker.", "livemin")
+        self.model_info = gauge("model_info", "The model served.", "livemax", "name", "version", "sha256", "backend")
+        self.out_of_range = counter("feature_out_of_range", "Values outside the training range.", "feature")
+        self.missing = counter("feature_missing", "Missing values.", "feature")
+        self.inference_seconds = BulkHistogram(
+            histogram("inference_duration_seconds", "One call of the predictor.", INFERENCE_BUCKETS),
+            INFERENCE_BUCKETS,
+        )
+        self.batch_rows = BulkHistogram(
+            histogram("inference_batch_rows", "Rows predicted together.", ROW_BUCKETS), ROW_BUCKETS
+        )
+        self.queue_seconds = BulkHistogram(
+            histogram("inference_queue_seconds", "A row's wait for the predictor.", DURATION_BUCKETS),
+            DURATION_BUCKETS,
+        )
+        self.probability = BulkHistogram(
+            histogram("probability", "Scores given.", PROBABILITY_BUCKETS), PROBABILITY_BUCKETS
+        )
+        self._bulk = [self.inference_seconds, self.batch_rows, self.queue_seconds, self.probability]
+        self._durations: dict[tuple[str, str], BulkHistogram] = {}
+
+    def _start_at_zero(self) -> None:
+        """Known series exist before their first event: a rate over a series that has just appeared misses it."""
+        for path, methods in routes.ROUTES.items():
+            for method in methods:
+                self.requests.labels(method, path, "200")
+                self._durations_of(method, path)
+        for path in (routes.SCORE, routes.SCORE_BATCH):
+            for problem in errors.PROBLEMS:
+                if problem.status not in (404, 405):
+                    self.requests.labels("POST", path, str(problem.status))
+        for problem in errors.PROBLEMS:
+            self.rejections.labels(problem.slug)
+        for name in self._names:
+            self.out_of_range.labels(name)
+            self.missing.labels(name)
+        self.ready.set(0)
+        self.requests_in_flight.set(0)
+
+    def _durations_of(self, method: str, route: str) -> BulkHistogram:
+        found = self._durations.get((method, route))
+        if found is None:
+            found = BulkHistogram(self._duration.labels(method, route), DURATION_BUCKETS)
+            self._durations[method, route] = found
+        return found
+
+    def request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
+        """Notes an answered request; `route` is a template, `problem` the slug of its refusal."""
+        if method not in METHODS:
+            method = OTHER
+        key = (method, route, status)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if problem is not None:
+            self._refused[problem] = self._refused.get(problem, 0) + 1
+        pending = self._durations_of(method, route).pending
+        pending.append(seconds)
+        self._later(len(pending))
+
+    def inference(self, rows: Rows, probabilities: Probabilities, seconds: float) -> None:
+        """Notes one call of the predictor; `rows` must not change afterwards."""
+        self.inference_seconds.pending.append(seconds)
+        self.batch_rows.pending.append(len(rows))
+        self.probability.pending.extend(probabilities.tolist())
+        self._rows.append(rows)
+        self._later(len(self.probability.pending))
+
+    def _later(self, pending: int) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        elif pending > MAX_PENDING:
+            self._timer.cancel()
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what was noted."""
+        self._timer = None
+        for (method, route, status), count in self._counts.items():
+            self.requests.labels(method, route, str(status)).inc(count)
+        self._counts.clear()
+        for reason, count in self._refused.items():
+            self.rejections.labels(reason).inc(count)
+        self._refused.clear()
+        for histogram in (*self._durations.values(), *self._bulk):
+            histogram.flush()
+        if self._rows:
+            rows = np.concatenate(self._rows)
+            self._rows.clear()
+            self._count(self.missing, np.isnan(rows))
+            self._count(self.out_of_range, (rows < self._low) | (rows > self._high))
+        self.requests_in_flight.set(self._in_flight())
+
+    def _count(self, counter: Counter, flags: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
+        counts = flags.sum(axis=0)
+        for index in np.flatnonzero(counts):
+            counter.labels(self._names[index]).inc(int(counts[index]))
+
+    async def scrape(self) -> bytes:
+        """The body of `GET /metrics`: all workers of the server, summed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.flush()
+        return await asyncio.to_thread(exposition, self.directory)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

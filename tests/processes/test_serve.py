@@ -1,0 +1,186 @@
+"""`twinscore serve`: what starts stops, whole, and what cannot start says why in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from shared.model.package import ModelPackage
+from tests.conftest import ROOT, VARIANTS, Server, StartServer, port_is_free
+
+
+def descendants(server: Server) -> list[psutil.Process]:
+    assert server.process is not None
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def golden_request(package: ModelPackage) -> dict[str, list[float | None]]:
+    return {"features": package.manifest.golden.rows[0]}
+
+
+def run_twinscore(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "shared.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_signal_stops_every_process_and_frees_the_port(variant: str, number: int, start_server: StartServer) -> None:
+    server = start_server(variant, "--workers", "2")
+    family = descendants(server)
+    assert len(family) >= 3
+    assert server.stop(number) == 0
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+    assert port_is_free(int(server.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_workers_answer_alike_and_their_metrics_are_summed(
+    variant: str, start_server: StartServer, package: ModelPackage
+) -> None:
+    server = start_server(variant, "--workers", "2")
+    answers = set()
+    for _ in range(40):
+        # A connection of its own each time, so that both workers get some.
+        answers.add(httpx.post(f"{server.url}/score", json=golden_request(package)).text)
+    assert len(answers) == 1
+    assert counted(server, 'http_requests_total{method="POST",route="/score",status="200"}', at_least=40) == 40
+    assert counted(server, "ready") == 1
+
+
+def counted(server: Server, series: str, at_least: float = 0) -> float:
+    """The value of a series, read until the workers have written what they counted."""
+    value = -1.0
+    for _ in range(100):
+        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+        value = next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"twinscore_{series} "))
+        if value >= at_least:
+            break
+    return value
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_taken_port_is_named(variant: str, default_model: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run_twinscore("serve", variant, "--port", str(port), "--model", str(default_model))
+    assert result.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("TWINSCORE_PORT", "http"),
+        ("TWINSCORE_WORKERS", "0"),
+        ("TWINSCORE_BATCHER", "magic"),
+        ("TWINSCORE_DEADLINE_SECONDS", "-1"),
+        ("TWINSCORE_BACKEND", "tpu"),
+        ("TWINSCORE_MODEL", "/nowhere/at/all"),
+    ],
+)
+def test_a_bad_setting_is_one_line_and_exit_code_2(variant: str, setting: str, value: str) -> None:
+    result = run_twinscore("serve", variant, **{setting: value})
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert (setting in result.stderr) or (value in result.stderr)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_backend_this_machine_cannot_run_stops_the_start_with_one_line(variant: str, default_model: Path) -> None:
+    from shared.model.predictor import cuda_available
+
+    if cuda_available():
+        pytest.skip("this machine can run it")
+    result = run_twinscore("serve", variant, "--model", str(default_model), TWINSCORE_BACKEND="cuda")
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "CUDA" in result.stderr
+
+
+def test_fastapi_refuses_bentomls_batcher(default_model: Path) -> None:
+    result = run_twinscore("serve", "fastapi", "--model", str(default_model), TWINSCORE_BATCHER="native")
+    assert result.returncode == 2
+    assert "native" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("batcher", ["eager", "native", "off"])
+def test_every_batcher_of_bentoml_gives_the_same_answer(
+    batcher: str, start_server: StartServer, package: ModelPackage
+) -> None:
+    server = start_server("bento", environment={"TWINSCORE_BATCHER": batcher})
+    answer = httpx.post(f"{server.url}/score", json=golden_request(package)).json()
+    assert abs(answer["probability"] - package.manifest.golden.probabilities[0]) <= 2e-6
+
+
+@pytest.mark.parametrize("backend", ["xgboost", "onnxruntime"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_backend_serves(variant: str, backend: str, start_server: StartServer, package: ModelPackage) -> None:
+    server = start_server(variant, environment={"TWINSCORE_BACKEND": backend})
+    assert httpx.get(f"{server.url}/model").json()["backend"] == backend
+    answer = httpx.post(f"{server.url}/score", json=golden_request(package)).json()
+    assert abs(answer["probability"] - package.manifest.golden.probabilities[0]) <= 2e-6
+
+
+def test_bentoml_serves_by_itself_from_its_store(tmp_path: Path, package: ModelPackage) -> None:
+    """As a Bento's image does: `bentoml serve`, without the command of ours."""
+    from tests.conftest import free_port
+
+    home = str(tmp_path / "bentoml")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("TWINSCORE_")}
+    environment = {**clean, "BENTOML_HOME": home}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "bento_service.store", str(package.directory)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"{package.manifest.name}:{package.manifest.version}" in done.stderr
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "bento_service.service:FraudDetector"]
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=8), timeout=10
+        ) as client:
+            for _ in range(100):
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    continue
+            card = client.get("/model").json()
+            assert card["sha256"] == package.manifest.sha256
+            assert client.post("/score", json=golden_request(package)).status_code == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
