@@ -13,11 +13,18 @@ from tests.differential.conftest import MAX_BODY_BYTES, Both
 from tests.differential.outcome import bounded
 from tests.raw import request
 
-LITERALS = (
-    "null true false 0 -0 -0.0 1e-46 5e-324 1e-400 3.4028235e38 3.4028235677973362e38 3.4028235677973366e38 "
-    "-3.4028235677973366e38 1e39 1e308 1e309 1e400 -1e400 NaN Infinity -Infinity -NaN nan inf 01 1. .5 +1 0x1 1_0 - "
-    '[] {} [1] "" "1" "NaN" "\\ud800" "\\u0000" 9007199254740993 18446744073709551616 1e 1e+ 0e0 1E2'
-).split() + ["9" * 38, "9" * 39, "9" * 400, "9" * 5000, "0." + "1" * 3000, "[" * 190 + "]" * 190, "[" * 250]
+SMALL_LITERALS = """
+    null true false 0 -0 -0.0 1e-46 5e-324 1e-400 3.4028235e38 3.4028235677973362e38 3.4028235677973366e38
+    -3.4028235677973366e38 1e39 1e308 1e309 1e400 -1e400 NaN Infinity -Infinity -NaN nan inf 01 1. .5 +1 0x1 1_0 -
+    [] {} [1] "" "1" "NaN" "\\ud800" "\\u0000" 9007199254740993 18446744073709551616 1e 1e+ 0e0 1E2
+"""
+LITERALS = [
+    *SMALL_LITERALS.split(),
+    *("9" * digits for digits in (38, 39, 400, 4300, 4301, 5000)),
+    "0." + "1" * 3000,
+    "[" * 190 + "]" * 190,
+    "[" * 250,
+]
 
 PATHS = st.sampled_from(["/score", "/score/batch"])
 REQUEST_ID = "x-request-id: differential"

@@ -11,9 +11,9 @@ from tests.differential.conftest import Both
 from tests.differential.outcome import bounded
 
 METHODS = (
-    "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT PROPFIND REPORT MKCOL LOCK SEARCH PURGE LINK QUERY "
-    "SUBSCRIBE FOO get Post"
-).split()
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
+    *("PROPFIND", "REPORT", "MKCOL", "LOCK", "SEARCH", "PURGE", "LINK", "QUERY", "SUBSCRIBE", "FOO", "get", "Post"),
+)
 ROUTES = ("/score", "/score/batch", "/model", "/livez", "/healthz", "/readyz")
 SUFFIXES = (
     "",

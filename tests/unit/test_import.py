@@ -241,7 +241,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
 def test_a_file_of_names_names_the_features(bring: Import, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(["a", "b", "c", "d"]))
-    with pytest.raises(UserError, match="5 features.*lists 4"):
+    with pytest.raises(UserError, match=r"5 features.*lists 4"):
         bring(with_names(None), features=names)
     names.write_text("\n".join(["a", "b", "c", "b", "e"]))
     with pytest.raises(UserError, match="b is there more than once"):
