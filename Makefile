@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup model serve test check format lock clean
+.PHONY: setup model serve test check format lock bench-setup bench clean
 
 setup: $(VENV)/.ready
 
@@ -36,5 +36,25 @@ format: setup
 lock: setup
 	./requirements/lock.sh
 
+# What `twinscore bench` runs besides our own services. EXTRA=1 adds Ray Serve and MLServer.
+bench-setup: setup .venv-bench/.ready benchmarks/.cache/node/.ready $(if $(EXTRA),.venv-bench-extra/.ready)
+	@command -v wrk >/dev/null && command -v taskset >/dev/null || echo "install wrk and util-linux too (Debian: apt-get install wrk util-linux)"
+
+.venv-bench/.ready: requirements/bench.txt
+.venv-bench-extra/.ready: requirements/bench-extra.txt
+.venv-bench/.ready .venv-bench-extra/.ready:
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check -q --require-hashes -r $<
+	@touch $@
+
+benchmarks/.cache/node/.ready: benchmarks/load/package.json benchmarks/load/package-lock.json
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	cd $(@D) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+bench: model
+	@$(BIN)/twinscore bench
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-bench-extra benchmarks/.cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,20 +1,14 @@
-"""BentoML's own configuration, set before anything of it is loaded.
+"""What BentoML reads from the environment, set before anything of it is loaded.
 
-These hold however the service is started: a Bento's image runs `bentoml serve` itself. A variable that is already
-set wins.
+It holds however the service is started: a Bento's image runs `bentoml serve` itself. A variable that is already set
+wins.
 """
 
 from __future__ import annotations
 
 import os
 
-OPTIONS = (
-    # Spans per ASGI message, built even when nothing exports them.
-    'tracing.excluded_urls=".*"',
-)
-
 
 def configure() -> None:
-    """Sets the environment variables that BentoML reads."""
-    os.environ.setdefault("BENTOML_CONFIG_OPTIONS", " ".join(OPTIONS))
+    """BentoML reports its usage to its makers unless told not to."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")

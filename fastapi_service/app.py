@@ -70,6 +70,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=openapi.CONTRACT_VERSION,
         lifespan=lifespan,
         openapi_url=None,
+        # Ours are the same in both variants; FastAPI's would look for a provider on every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
 
     # Routes

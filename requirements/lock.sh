@@ -12,3 +12,6 @@ compile() {
 compile dev.txt --all-extras --group dev
 compile fastapi.txt --extra fastapi --extra otlp -c requirements/dev.txt
 compile bento.txt --extra bento --extra otlp -c requirements/dev.txt
+# The benchmark's own environments: same versions of what they share with ours, and MLServer's apart, which wants older ones.
+compile bench.txt --group bench -c requirements/dev.txt
+compile bench-extra.txt --group bench-extra

@@ -98,7 +98,7 @@ def _fastapi(settings: Settings, port: int) -> ServiceCommand:
         "--no-access-log",
         "--no-server-header",
     ]
-    arguments += ["--log-level", "warning"]
+    arguments += ["--no-proxy-headers", "--log-level", "warning"]
     return ServiceCommand("FastAPI", arguments, _environment(settings), _url(settings, port))
 
 

@@ -39,7 +39,7 @@ class ParquetTable:
         self.key = key
         self.done = 0
         try:
-            self._file = self._arrow.parquet.ParquetFile(path)
+            self._file = self._arrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
         except (OSError, self._arrow.ArrowException) as error:
             raise UserError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
         schema = self._file.schema_arrow

@@ -86,8 +86,6 @@ class Edge:
                 if not headers.json:
                     raise UnsupportedMediaType
                 await exchange.read_body(self.max_body_bytes, headers.content_length)
-                if exchange.disconnected:
-                    return
             elif method == "HEAD":
                 # The server leaves the body out: it keeps its own copy of the method.
                 scope = {**scope, "method": "GET"}

@@ -10,6 +10,7 @@ from shared.contract.errors import (
     PROBLEM_CONTENT_TYPE,
     DeadlineExceeded,
     InternalError,
+    MalformedJSON,
     NotFound,
     NotReady,
     PayloadTooLarge,
@@ -57,8 +58,8 @@ class Exchange:
         "_started",
         "_status",
         "_task",
+        "_unread",
         "deadline",
-        "disconnected",
         "problem",
         "request_id",
     )
@@ -67,8 +68,6 @@ class Exchange:
         # Not the loop's clock: uvloop's ticks in milliseconds.
         self._began = time.perf_counter()
         self.request_id = request_id
-        self.disconnected = False
-        """The client went away before its body was complete."""
         self.problem: Problem | None = None
         """Set by a handler whose framework words exceptions its own way: goes out in place of its error answer."""
         self._gate = gate
@@ -77,6 +76,7 @@ class Exchange:
         self._task = cast("asyncio.Task[None]", asyncio.current_task())
         self._body: bytes | None = b""
         self._reading = False
+        self._unread = False
         self._admitted = False
         self._started = False
         self._shut = False
@@ -98,8 +98,11 @@ class Exchange:
         self._admitted = True
 
     async def read_body(self, limit: int, content_length: int | None) -> None:
-        """Raises PayloadTooLarge as soon as more than `limit` bytes are announced or have come."""
-        self._reading = True
+        """Raises PayloadTooLarge as soon as more than `limit` bytes are announced or have come.
+
+        Raises MalformedJSON where the client goes away first.
+        """
+        self._reading = self._unread = True
         if content_length is not None and content_length > limit:
             raise PayloadTooLarge(limit)
         message = await self._receive()
@@ -112,9 +115,12 @@ class Exchange:
                 message = await self._receive()
                 chunks += message.get("body", b"")
             body = bytes(chunks)
-        self.disconnected = message["type"] != "http.request"
+        self._unread = False
         if len(body) > limit:
             raise PayloadTooLarge(limit)
+        if message["type"] != "http.request":
+            # Nobody is left to read this, but BentoML's traffic timeout waits, also at shutdown, for an answer.
+            raise MalformedJSON("The connection ended before the body was complete.")
         self._body = body
         self._reading = False
 
@@ -165,8 +171,8 @@ class Exchange:
             # The rest of the body stands between this request and the next: the connection ends here.
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body, "more_body": self._reading})
-        if self._reading:
+        await self._send({"type": "http.response.body", "body": body, "more_body": self._unread})
+        if self._unread:
             await discard_body(self._receive)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
@@ -41,6 +42,9 @@ class Gate:
 
     def open(self) -> None:
         """Call once the model is loaded, verified and warm."""
+        # What is loaded by now stays: a full collection over it would hold the loop for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         self._set_ready(True)
         self.accepting = True
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +89,13 @@ def brought(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     assert f"--model {directory}" in done.stdout
     rows = threshold_rows((directory / "model.ubj").read_bytes(), shape.features, 512, seed=42)
     with ExitStack() as stack:
-        clients = {}
-        for variant in VARIANTS:
+
+        def start(variant: str) -> httpx.Client:
             server = stack.enter_context(running(variant, folder, "--model", str(directory)))
-            clients[variant] = stack.enter_context(httpx.Client(base_url=server.url, timeout=30))
+            return stack.enter_context(httpx.Client(base_url=server.url, timeout=30))
+
+        with ThreadPoolExecutor(len(VARIANTS)) as pool:
+            clients = dict(zip(VARIANTS, pool.map(start, VARIANTS), strict=True))
         yield Brought(classifier, names, directory, clients, rows)
 
 
