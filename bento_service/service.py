@@ -12,6 +12,7 @@ from bento_service.store import stored_model
 from shared.contract import openapi, routes
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
+from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.inference import Inference
@@ -50,6 +51,7 @@ class FraudDetector:
     model = stored
 
     def __init__(self) -> None:
+        Drain(gate, settings.drain_seconds).install(supervisor=os.getppid())
         package = load_package(directory, settings.backend)
         metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight, server_pid=os.getppid())
         gate.metrics = metrics

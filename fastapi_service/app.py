@@ -17,6 +17,7 @@ from shared.contract.errors import NotReady, UserError
 from shared.model.locate import latest_package
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
+from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.inference import Inference
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        Drain(gate, settings.drain_seconds).install()
         package = await asyncio.to_thread(load_package, directory, settings.backend)
         app.state.card = package.card
         metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight)

@@ -67,7 +67,12 @@ class Services:
                 folder = str(self._metrics / command.name)
                 environment = {**os.environ, **command.environment, DIRECTORY_VARIABLE: folder}
                 self._children.append(
-                    subprocess.Popen([sys.executable, *command.arguments], env=environment, start_new_session=True)
+                    subprocess.Popen(
+                        [sys.executable, *command.arguments],
+                        env=environment,
+                        start_new_session=True,
+                        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                    )
                 )
             if self._until_ready():
                 when_ready()
@@ -110,6 +115,14 @@ class Services:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+
+def _die_with_parent() -> None:
+    """In the child: SIGTERM when the parent is gone, even by SIGKILL."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def is_ready(url: str) -> bool:

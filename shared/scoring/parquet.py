@@ -39,6 +39,7 @@ class ParquetTable:
         self.key = key
         self.done = 0
         try:
+            # Row groups may be large: their pages are read as they are needed, not ahead.
             self._file = self._arrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
         except (OSError, self._arrow.ArrowException) as error:
             raise UserError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None

@@ -49,6 +49,10 @@ def numbers(names: Sequence[str], values: Sequence[Any]) -> list[float | None]:
     row: list[float | None] = []
     reasons = []
     for name, value in zip(names, values, strict=True):
+        # Nearly every value is one of these two.
+        if value is None or (type(value) is float and -FLOAT32_LIMIT <= value <= FLOAT32_LIMIT):
+            row.append(value)
+            continue
         try:
             row.append(number(value))
         except BadValueError as error:
@@ -82,16 +86,14 @@ def number(value: Any) -> float | None:
 
 def cell(text: str) -> Any:
     """A cell of a CSV file: None where it is empty, a float where it is a decimal number, else the text itself."""
-    text = text.strip()
     if not text:
         return None
-    # Python reads 1_000 as a number; the files of others mean text by it.
-    if "_" in text:
-        return text
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        return text
+        return text.strip() or None
+    # Python reads 1_000 as a number; the files of others mean text by it.
+    return text if "_" in text else value
 
 
 def _shown(value: Any) -> str:

@@ -18,6 +18,10 @@ Record = tuple[Any, float, str]
 """The row's line, number or id; its probability; the version of the model that gave it."""
 
 
+ROW_GROUP_ROWS = 65_536
+"""Rows of a Parquet row group, about."""
+
+
 class Sink(Protocol):
     def write(self, records: Sequence[Record]) -> None: ...
 
@@ -52,11 +56,21 @@ class ParquetSink:
     def __init__(self, writer: Any, schema: Any) -> None:
         self._writer = writer
         self._schema = schema
+        self._records: list[Record] = []
 
     def write(self, records: Sequence[Record]) -> None:
+        self._records += records
+        if len(self._records) >= ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what has been gathered as a row group."""
         import pyarrow
 
-        keys, probabilities, versions = zip(*records, strict=True)
+        if not self._records:
+            return
+        keys, probabilities, versions = zip(*self._records, strict=True)
+        self._records = []
         if pyarrow.types.is_string(self._schema.field(0).type):
             keys = tuple(None if key is None else str(key) for key in keys)
         columns = [
@@ -94,7 +108,9 @@ def open_sink(out: Path | None, key: str, key_type: Any, *, is_place: bool) -> I
             kind = arrow.int64() if is_place else key_type or arrow.string()
             fields = [(key, kind), ("probability", arrow.float64()), ("model_version", arrow.string())]
             schema = arrow.schema(fields)
-            yield ParquetSink(stack.enter_context(arrow.parquet.ParquetWriter(scratch, schema)), schema)
+            sink = ParquetSink(stack.enter_context(arrow.parquet.ParquetWriter(scratch, schema)), schema)
+            yield sink
+            sink.flush()
             return
         file = stack.enter_context(scratch.open("w", encoding="utf-8", newline=""))
         yield CsvSink(file, key) if suffix == ".csv" else JsonLinesSink(file, key)

@@ -109,8 +109,10 @@ def test_a_saved_classifier_stops_at_its_best_round_and_needs_no_trust(tmp_path:
 
 
 def test_a_booster_of_leaves_alone_is_served_by_xgboost(bring: Import) -> None:
-    """The ONNX converter gets trees without a split wrong: the package notices and does without it."""
-    imported = bring(fitted(base_score=1e-6))
+    """The ONNX converter gets a model without a single split wrong: the package notices and does without it."""
+    model = fitted(base_score=1e-6)
+    assert all(tree.startswith("0:leaf") for tree in model.get_booster().get_dump())
+    imported = bring(model)
     assert imported.manifest.backend == "xgboost"
     assert list(imported.manifest.deviations) == ["xgboost"]
     assert load_package(imported.directory).predictor.backend == "xgboost"

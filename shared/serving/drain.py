@@ -1,0 +1,74 @@
+"""Stopping without dropping a request.
+
+Servers close their listeners as soon as they are told to stop, while a load balancer goes on sending until it has seen
+`/readyz` fail. So SIGTERM is taken before the server gets it: `/readyz` turns 503 at once, the service answers for the
+drain time, and only then is the signal handed to the server. SIGINT is left alone: it does not drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import parent_process
+from types import FrameType
+from typing import Any
+
+from shared.serving.gate import Gate
+
+PARENT_POLL_SECONDS = 1.0
+
+
+class Drain:
+    """SIGTERM of one worker process.
+
+    Args:
+        gate: tells `/readyz` and handlers.
+        seconds: the drain time.
+    """
+
+    def __init__(self, gate: Gate, seconds: float) -> None:
+        self._gate = gate
+        self._seconds = seconds
+        self._server: Callable[[int, FrameType | None], Any] | int | None = None
+        self._begun = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def install(self, supervisor: int | None = None) -> None:
+        """Takes the signal from the server that runs this event loop; call it when the lifespan begins.
+
+        Args:
+            supervisor: process id of the parent that manages this worker: should it die, the worker drains and
+                stops. None takes the parent that Python's multiprocessing knows of.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return  # embedded in somebody else's process: signals are theirs
+        self._loop = asyncio.get_running_loop()
+        self._server = signal.signal(signal.SIGTERM, self._on_sigterm)
+        parent = parent_process()
+        pid = supervisor or (parent.pid if parent else None)
+        if pid is not None:
+            self._watch(pid)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._finish if self._begun else self._begin)
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._gate.begin_drain()
+        self._timer = self._loop.call_later(self._seconds, self._finish)
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gate.accepting = False
+        signal.signal(signal.SIGTERM, self._server or signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+    def _watch(self, supervisor: int) -> None:
+        if os.getppid() == supervisor:
+            self._loop.call_later(PARENT_POLL_SECONDS, self._watch, supervisor)
+        elif not self._begun:
+            self._begin()
