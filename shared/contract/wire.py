@@ -6,6 +6,8 @@ accepts, refuses or writes comes out of the other to the byte.
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +23,9 @@ MAX_BATCH_REQUEST_ROWS = 1024
 
 MAX_LISTED_ERRORS = 64
 """Validation errors listed in one problem document; the detail tells how many there are in all."""
+
+PARSER_LIMITS = ("recursion limit exceeded", "number out of range")
+"""How pydantic's parser says that JSON nests deeper than 200 levels, or has an integer of over 4,300 digits."""
 
 MAX_LOC_LENGTH = 64
 """Characters of a client's own key repeated in `loc`, at most."""
@@ -147,19 +152,37 @@ def parse(model: type[M], body: bytes) -> M:
     try:
         return model.__pydantic_validator__.validate_json(body)  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(error, body) from None
 
 
-def _refusal(error: ValidationError) -> MalformedJSON | InvalidRequest:
+def _refusal(error: ValidationError, body: bytes) -> MalformedJSON | InvalidRequest:
     total = error.error_count()
     details = error.errors(include_url=False, include_context=False, include_input=False)
     if details[0]["type"] == "json_invalid":
-        return MalformedJSON(f"The body is not JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
+        reason = details[0]["msg"].removeprefix("Invalid JSON: ")
+        if reason.startswith(PARSER_LIMITS) and _is_json(body):
+            return InvalidRequest(
+                [{"loc": ["body"], "msg": f"JSON beyond the parser's limits: {reason}", "type": "json_limit"}], total=1
+            )
+        return MalformedJSON(f"The body is not JSON: {reason}.")
     listed = [
         {"loc": ["body", *map(_shorten, item["loc"])], "msg": item["msg"], "type": item["type"]}
         for item in details[:MAX_LISTED_ERRORS]
     ]
     return InvalidRequest(listed, total=total)
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether a body that is beyond the first parser's limits is JSON: no row is, so this is for the right refusal."""
+    try:
+        json.loads(body, parse_int=float)
+    except RecursionError:
+        # Thousands of levels: told by the brackets outside strings, which takes no recursion.
+        outside = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body)
+        return outside.count(b"[") == outside.count(b"]") and outside.count(b"{") == outside.count(b"}")
+    except ValueError:
+        return False
+    return True
 
 
 def _shorten(part: str | int) -> str | int:

@@ -26,7 +26,7 @@ def test_one_document(both: Both) -> None:
     assert first.content == second.content
 
 
-@bounded(120)
+@bounded(50)
 @given(data=st.data())
 def test_requests_from_the_document(both: Both, document: OpenApiSchema, data: st.DataObject) -> None:
     operations = [operation.ok() for operation in document.get_all_operations()]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import chain
 from math import nan
 
 from shared.model.features.definition import DAYS
 from shared.model.features.formulas import DAY, HOUR, MICROSECONDS, UNITS
-from shared.model.features.state_formulas import mean, ratio, spread, to_units, zscore
+from shared.model.features.state_formulas import mean, ratio, spread, zscore
 
 LATENESS = DAY
 """Microseconds that a transaction may come after a later one of its customer or terminal."""
@@ -80,7 +79,7 @@ class CustomerWindows:
         previous = self.last
         self._add(time, amount, terminal)
         count = len(self.times)
-        units = to_units(amount)
+        units = round(amount * UNITS)
         hour, *windows = self.windows
         counts, means, stds, largest, ratios = [], [], [], [], []
         for window in windows:
@@ -94,7 +93,11 @@ class CustomerWindows:
             ratios.append(ratio(amount, average))
         known = terminal in self.terminals[window.first : -1]
         return [
-            *chain(counts, means, stds, largest, ratios),
+            *counts,
+            *means,
+            *stds,
+            *largest,
+            *ratios,
             zscore(units, rows, window.total, deviation),
             nan if previous is None else (time - previous) / MICROSECONDS,
             count - hour.first,
@@ -110,18 +113,20 @@ class CustomerWindows:
         times.append(time)
         amounts.append(amount)
         self.terminals.append(terminal)
-        units = to_units(amount)
+        units = round(amount * UNITS)
         square = units * units
         for window in self.windows:
             edge = time - window.length
-            while times[window.first] <= edge:
-                left = to_units(amounts[window.first])
+            first = window.first
+            while times[first] <= edge:
+                left = round(amounts[first] * UNITS)
                 window.total -= left
                 window.squares -= left * left
-                window.first += 1
+                first += 1
+            window.first = first
             window.total += units
             window.squares += square
-        if window.first > max(TRIM_ROWS, len(times) // 2):
+        if first > TRIM_ROWS and first > len(times) // 2:
             self._trim(bisect_right(times, time - CUSTOMER_REACH - LATENESS))
 
     def _trim(self, rows: int) -> None:

@@ -6,6 +6,7 @@ not so defined comes from `formulas` and numpy themselves: log1p, and the sines 
 
 from __future__ import annotations
 
+from array import array
 from datetime import UTC, datetime, timedelta
 from math import floor, nan, pi, sqrt
 
@@ -16,9 +17,14 @@ from shared.model.features.formulas import DAY, HOUR, MICROSECONDS, UNITS
 
 _EPOCH, _EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_UNITS = float(UNITS)
+_LOW = (1 << 64) - 1
+_FRACTION_ANGLE = 2 * pi / DAY
 
 # At whole seconds the batch's values are its tables.
-_, _, _SECOND_SIN, _SECOND_COS, _, _ = formulas.calendar_features(np.arange(86_400) * MICROSECONDS)
+_, _, _SECOND_SIN, _SECOND_COS, _, _ = (
+    array("d", column.tobytes()) for column in formulas.calendar_features(np.arange(86_400) * MICROSECONDS)
+)
 _WEEKEND, _, _, _, _WEEKDAY_SIN, _WEEKDAY_COS = (
     column.tolist() for column in formulas.calendar_features(np.arange(7) * DAY)
 )
@@ -30,20 +36,15 @@ def microseconds(timestamp: datetime) -> int:
     return since // _MICROSECOND
 
 
-def to_units(amount: float) -> int:
-    """The amount in whole millionths."""
-    return round(amount * UNITS)
-
-
 def own_features(time: int, amount: float) -> list[float]:
     """The 9 features that need no history, in order; `time` in microseconds since 1970."""
     day, since_midnight = divmod(time, DAY)
     second, rest = divmod(since_midnight, MICROSECONDS)
     weekday = day % 7  # counted from a Thursday, as the tables are
-    fraction = rest * (2 * pi / DAY)
+    fraction = rest * _FRACTION_ANGLE
     square = fraction * fraction
     fraction_sin, fraction_cos = fraction - fraction * square / 6, 1 - square / 2
-    second_sin, second_cos = _SECOND_SIN.item(second), _SECOND_COS.item(second)
+    second_sin, second_cos = _SECOND_SIN[second], _SECOND_COS[second]
     return [
         amount,
         float(np.log1p(amount)),
@@ -59,7 +60,7 @@ def own_features(time: int, amount: float) -> list[float]:
 
 def mean(count: int, total: int) -> float:
     """Mean amount of `count` amounts that sum to `total` units; NaN where the count is 0."""
-    return float(total) / (count * float(UNITS)) if count else nan
+    return float(total) / (count * _UNITS) if count else nan
 
 
 def ratio(numerator: float, denominator: float) -> float:
@@ -69,8 +70,8 @@ def ratio(numerator: float, denominator: float) -> float:
 
 def spread(count: int, total: int, squares: int) -> float:
     """`count` times the population standard deviation, in units, from the sum of units and that of squares."""
-    high, low = divmod(count * squares - total * total, 1 << 64)
-    return sqrt(float(high) * 2.0**64 + float(low))
+    square = count * squares - total * total
+    return sqrt(float(square >> 64) * 2.0**64 + float(square & _LOW))
 
 
 def zscore(units: int, count: int, total: int, spread: float) -> float:

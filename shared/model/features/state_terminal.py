@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from math import nan
 
 from shared.model.features.definition import DAYS, DELAY_DAYS
-from shared.model.features.formulas import DAY, MICROSECONDS
+from shared.model.features.formulas import DAY, MICROSECONDS, UNITS
 from shared.model.features.state_customer import LATENESS, TRIM_ROWS, Id
-from shared.model.features.state_formulas import mean, ratio, to_units
+from shared.model.features.state_formulas import mean, ratio
 
 DELAY = DELAY_DAYS * DAY
 
@@ -94,19 +94,22 @@ class TerminalWindows:
             return self._insert(time, amount)
         previous = self.last
         self._add(time, amount)
-        counts = [self.end - window.first for window in self.windows]
-        frauds = self._frauds(time) if self.fraud_times else [0] * len(counts)
+        counts, means, frauds, rates = [], [], [], []
+        known = bisect_right(self.fraud_times, time - DELAY)
+        for window in self.windows:
+            count = self.end - window.first
+            fraud = known - bisect_right(self.fraud_times, time - DELAY - window.length) if known else 0
+            counts.append(count)
+            means.append(mean(count, window.total))
+            frauds.append(fraud)
+            rates.append(ratio(fraud, count))
         return [
             *counts,
-            *(mean(count, window.total) for count, window in zip(counts, self.windows, strict=True)),
+            *means,
             *frauds,
-            *(ratio(fraud, count) for fraud, count in zip(frauds, counts, strict=True)),
+            *rates,
             nan if previous is None else (time - previous) / MICROSECONDS,
         ]
-
-    def _frauds(self, time: int) -> list[int]:
-        end = bisect_right(self.fraud_times, time - DELAY)
-        return [end - bisect_right(self.fraud_times, time - DELAY - window.length) for window in self.windows]
 
     def _add(self, time: int, amount: float) -> None:
         times, amounts = self.times, self.amounts
@@ -114,15 +117,17 @@ class TerminalWindows:
         amounts.append(amount)
         edge = time - DELAY
         while times[self.end] <= edge:
-            units = to_units(amounts[self.end])
+            units = round(amounts[self.end] * UNITS)
             for window in self.windows:
                 window.total += units
             self.end += 1
         for window in self.windows:
-            while times[window.first] <= edge - window.length:
-                window.total -= to_units(amounts[window.first])
-                window.first += 1
-        if window.first > max(TRIM_ROWS, len(times) // 2):
+            first, before = window.first, edge - window.length
+            while times[first] <= before:
+                window.total -= round(amounts[first] * UNITS)
+                first += 1
+            window.first = first
+        if first > TRIM_ROWS and first > len(times) // 2:
             self._trim(bisect_right(times, time - TERMINAL_REACH - LATENESS))
 
     def _trim(self, rows: int) -> None:
