@@ -1,0 +1,1 @@
+"""The load generators: wrk for closed loops, loadtest for a constant rate, Locust for the published scenario."""

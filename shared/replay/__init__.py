@@ -1,0 +1,1 @@
+"""Past transactions streamed through a `FeatureState` and running services, as if they happened now."""
