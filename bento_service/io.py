@@ -7,6 +7,7 @@ schema they show is that of the shared wire models.
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -30,6 +31,14 @@ class Refused(BentoMLException):
         super().__init__(problem.detail, error_code=HTTPStatus(problem.status))
 
 
+def _is_fault(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], Refused))
+
+
+# BentoML logs every exception with its trace; a client's mistake is no fault of the service.
+logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_fault)
+
+
 async def read(request: Request, model: type[wire.M]) -> wire.M:
     """The validated body of a request that has been given a slot.
 
@@ -50,14 +59,37 @@ def respond(model: BaseModel) -> Response:
     return Response(model.__pydantic_serializer__.to_json(model), media_type="application/json")
 
 
+class InputDescriptor(IODescriptor):
+    """Read as one positional object, whose schema says `nullable` where BentoML would drop the null."""
+
+    __root_input__: ClassVar[bool] = True
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = _nullable(super().model_json_schema(*args, **options))
+        return schema
+
+
+def _nullable(schema: Any) -> Any:
+    """JSON Schema's union with null as OpenAPI 3.0 writes it, which is what BentoML's documents are in."""
+    if isinstance(schema, list):
+        return [_nullable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _nullable(value) for key, value in schema.items()}
+    union = schema.get("anyOf", [])
+    if len(union) == 2 and union[1] == {"type": "null"}:
+        del schema["anyOf"]
+        return {**schema, **union[0], "nullable": True}
+    return schema
+
+
 def descriptors(n_features: int, model_version: str) -> tuple[type[IODescriptor], ...]:
     """Input and output of `score`, input and output of `score_batch`, for rows of `n_features` values."""
     single = wire.score_request(n_features)
     several = wire.batch_score_request(n_features)
 
-    class ScoreInput(single, IODescriptor):  # type: ignore[valid-type, misc]
-        __root_input__: ClassVar[bool] = True
-
+    class ScoreInput(InputDescriptor, single):  # type: ignore[valid-type, misc]
         @classmethod
         async def from_http_request(cls, request: Request, serde: Any) -> Rows:
             return np.array([(await read(request, single)).features], dtype=np.float32)
@@ -67,9 +99,7 @@ def descriptors(n_features: int, model_version: str) -> tuple[type[IODescriptor]
         async def to_http_response(cls, obj: Probabilities, serde: Any) -> Response:
             return respond(wire.ScoreResponse(probability=obj.item(), model_version=model_version))
 
-    class BatchScoreInput(several, IODescriptor):  # type: ignore[valid-type, misc]
-        __root_input__: ClassVar[bool] = True
-
+    class BatchScoreInput(InputDescriptor, several):  # type: ignore[valid-type, misc]
         @classmethod
         async def from_http_request(cls, request: Request, serde: Any) -> Rows:
             return np.array((await read(request, several)).rows, dtype=np.float32)

@@ -102,6 +102,6 @@ FraudDetector.add_asgi_middleware(  # type: ignore[attr-defined]
     gate=gate,
     routes=routes.ROUTES,
     prefixes=(routes.DOCS_FILES,),
-    extensions=("/", "/schema.json", "/docs.json", "/static_content/"),
+    extensions=("/", "/schema.json", "/docs.json", "/static_content/") if settings.bentoml_pages else (),
     max_body_bytes=settings.body_limit(len(manifest.features)),
 )

@@ -14,6 +14,7 @@ COMMANDS = {
     "features": "shared.commands.features:features",
     "import": "shared.commands.import_model:import_model",
     "models": "shared.commands.models:models",
+    "replay": "shared.commands.replay:replay",
     "score": "shared.commands.score:score",
     "serve": "shared.commands.serve:serve",
     "settings": "shared.commands.settings:settings",

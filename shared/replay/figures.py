@@ -61,7 +61,7 @@ def day_figures(
     called = probabilities[begin:end] >= threshold
     so_far = figures(table, np.arange(first, first + end), probabilities[:end], threshold) or {}
     return Day(
-        day=day.item(),
+        day=date.fromisoformat(str(day)),
         transactions=int(end - begin),
         alerts=int(called.sum()),
         frauds=int(is_fraud.sum()),

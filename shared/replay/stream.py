@@ -22,8 +22,6 @@ from shared.replay.connection import Connection
 MAX_SHOWN = 5
 """Skewed values and differing answers that are kept to be shown."""
 
-Days = NDArray[np.datetime64]
-
 
 @dataclass
 class Outcome:
@@ -103,7 +101,6 @@ class Stream:
         """
         try:
             self._run()
-            self._drain()
         finally:
             self._stopped.set()
             for sender in self._senders:
@@ -118,7 +115,7 @@ class Stream:
                 labelled += 1
             if row and self._label_days[row] != self._label_days[row - 1]:
                 self._drain()
-                self._labelled(self._label_days[row] - np.timedelta64(1, "D"))
+                self._tell_days(self._label_days[row - 1], self._label_days[row])
             if row == first:
                 began = time.perf_counter()
             if row < first:
@@ -128,6 +125,13 @@ class Stream:
             self._advance()
         self._drain()
         self._outcome.seconds = time.perf_counter() - began
+        # The labels of the last days arrive after the last transaction.
+        last = self._label_days[-1]
+        self._tell_days(last, last + np.timedelta64(DELAY_DAYS + 1, "D"))
+
+    def _tell_days(self, begin: np.datetime64, end: np.datetime64) -> None:
+        for day in np.arange(begin, end):
+            self._labelled(day)
 
     def _send(self, row: int, number: int, transaction: Transaction, began: float) -> None:
         for sender in self._senders:

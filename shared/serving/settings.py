@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         None, ge=1, description="Largest request body; unset: 64 KiB + 1,024 x features x 32."
     )
 
+    bentoml_pages: bool = Field(
+        True,
+        description="BentoML's own page (/), /schema.json and /docs.json, which its Python client needs; BentoML only.",
+    )
+
     def body_limit(self, n_features: int) -> int:
         """Bytes: 1,024 rows of the model's features at 32 characters a value, and room for the rest."""
         return self.max_body_bytes or 64 * 1024 + 1024 * n_features * 32

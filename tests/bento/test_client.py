@@ -1,0 +1,85 @@
+"""What only the BentoML variant has: its page, its documents and its Python client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.model.package import ModelPackage
+from tests.conftest import Server, StartServer, running
+
+# BentoML calls what its own dependencies have deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory, default_model: Path) -> Iterator[Server]:
+    with running("bento", tmp_path_factory.mktemp("bento"), "--model", str(default_model)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(bento: Server) -> Iterator[Any]:
+    import bentoml
+
+    with bentoml.SyncHTTPClient(bento.url) as connected:
+        yield connected
+
+
+def test_its_client_takes_the_contracts_objects(client: Any, package: ModelPackage) -> None:
+    golden = package.manifest.golden
+    answer = client.score({"features": golden.rows[0]})
+    assert abs(answer["probability"] - golden.probabilities[0]) <= 2e-6
+    answer = client.score_batch({"rows": golden.rows[:3]})
+    assert len(answer["probabilities"]) == 3
+
+
+def test_its_client_tells_why_a_row_is_refused(client: Any) -> None:
+    from bentoml.exceptions import BentoMLException
+
+    with pytest.raises(BentoMLException, match="invalid-request"):
+        client.score({"features": [1.0]})
+
+
+@pytest.mark.parametrize(("method", "path"), [("score", "/score"), ("score_batch", "/score/batch")])
+def test_its_schema_agrees_with_the_contracts(bento: Server, method: str, path: str) -> None:
+    theirs = {route["name"]: route for route in httpx.get(f"{bento.url}/schema.json").json()["routes"]}[method]
+    ours = httpx.get(f"{bento.url}/openapi.json").json()
+    operation = ours["paths"][path]["post"]
+    schemas = ours["components"]["schemas"]
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    request = schemas[reference.rpartition("/")[2]]["properties"]
+    assert theirs["route"] == path
+    for name, wanted in request.items():
+        found = theirs["input"]["properties"][name]
+        while "items" in wanted:
+            assert found.get("maxItems") == wanted.get("maxItems")
+            found, wanted = found["items"], wanted["items"]
+        assert found["nullable"] is True
+        assert found["type"] == wanted["anyOf"][0]["type"]
+    reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert theirs["output"]["properties"].keys() == schemas[reference.rpartition("/")[2]]["properties"].keys()
+
+
+def test_its_page_and_document_are_served(bento: Server) -> None:
+    assert "BentoML" in httpx.get(bento.url).text
+    assert {"/score", "/score/batch"} <= httpx.get(f"{bento.url}/docs.json").json()["paths"].keys()
+    assert httpx.get(f"{bento.url}/static_content/index.css").status_code == 200
+
+
+def test_a_refusal_is_not_logged_as_a_fault(bento: Server) -> None:
+    assert httpx.post(f"{bento.url}/score", json={"features": "no"}).status_code == 422
+    assert bento.log is not None
+    assert "Traceback" not in bento.log.read_text()
+
+
+def test_a_setting_closes_its_pages(start_server: StartServer) -> None:
+    server = start_server("bento", environment={"TWINSCORE_BENTOML_PAGES": "false"})
+    for path in ("/", "/schema.json", "/docs.json", "/static_content/index.css"):
+        answer = httpx.get(server.url + path)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
