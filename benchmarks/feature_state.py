@@ -1,6 +1,6 @@
 """What keeping the features online costs: CPU time an update, memory a card and a terminal.
 
-    python -m benchmarks.feature_state [--customers 5000] [--terminals 10000] [--days 90]
+    python -m benchmarks.feature_state [--customers 1000] [--terminals 2000] [--days 80]
 
 Prints both. Time is this process's CPU time, so that other work on the machine does not count; memory is what Python
 allocated for the state, by tracemalloc.
@@ -11,35 +11,35 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
 
-from shared.model.features.state import FeatureState, Transaction
+from shared.model.features.state import FeatureState
 from shared.model.features.state_snapshot import read_snapshot, write_snapshot
 from shared.model.features.transactions import Transactions
+from shared.replay.stream import transactions_of
 from shared.training.simulator import simulate
 
 CHUNK = 1_000
 
 
 @click.command()
-@click.option("--customers", type=click.IntRange(1), default=5_000, show_default=True)
-@click.option("--terminals", type=click.IntRange(1), default=10_000, show_default=True)
-@click.option("--days", type=click.IntRange(1), default=90, show_default=True)
+@click.option("--customers", type=click.IntRange(1), default=1_000, show_default=True)
+@click.option("--terminals", type=click.IntRange(1), default=2_000, show_default=True)
+@click.option("--days", type=click.IntRange(1), default=80, show_default=True)
 def main(customers: int, terminals: int, days: int) -> None:
     """Feed simulated transactions through a FeatureState; measure the second half, when windows are full."""
     table = simulate(customers=customers, terminals=terminals, days=days)
     half = len(table) // 2
 
     state = FeatureState()
-    for transaction in stream(table.select(slice(half))):
+    for transaction in transactions_of(table.select(slice(half))):
         state.update(transaction)
     chunks = []
-    later = list(stream(table.select(slice(half, None))))
+    later = list(transactions_of(table.select(slice(half, None))))
     gc.collect()
     gc.freeze()
     for first in range(0, len(later), CHUNK):
@@ -73,7 +73,7 @@ def memory(table: Transactions) -> None:
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     state = FeatureState()
-    for transaction in stream(table):
+    for transaction in transactions_of(table):
         state.update(transaction)
     del transaction
     everything = tracemalloc.get_traced_memory()[0] - before
@@ -86,14 +86,6 @@ def memory(table: Transactions) -> None:
     click.echo(f"memory    {everything / 1e6:.1f} MB")
     click.echo(f"customer  {of_customers / customers:,.0f} bytes each, {customers:,} kept")
     click.echo(f"terminal  {(everything - of_customers) / terminals:,.0f} bytes each, {terminals:,} kept")
-
-
-def stream(table: Transactions) -> Iterator[Transaction]:
-    """The table's rows, in order."""
-    names = ("transaction_id", "timestamp", "customer_id", "terminal_id", "amount")
-    columns = table.columns()
-    for row in zip(*(columns[name].tolist() for name in names), strict=True):
-        yield Transaction(*row)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,7 @@ def _fit(name: str, directory: Path) -> None:
     parameters = {"objective": "binary:logistic", "max_depth": depth, "eta": 0.05, "tree_method": "hist", "seed": 0}
     booster = xgboost.train(parameters, xgboost.DMatrix(rows, margin > 0), trees)
     contents = Contents(features=manifest.features, golden_rows=golden, evaluation={"trees": trees, "depth": depth})
-    write_package(
-        bytes(booster.save_raw("ubj")), contents, name=f"bench_{name}", version="1.0.0", directory=directory
-    )
+    write_package(bytes(booster.save_raw("ubj")), contents, name=f"bench_{name}", version="1.0.0", directory=directory)
 
 
 def sample(directory: Path) -> list[tuple[Row, float]]:

@@ -27,7 +27,7 @@ TOLERANCE = 2e-6
 """Largest difference from the packaged probability that an answer may show."""
 
 
-class DidNotStart(Exception):
+class StartError(Exception):
     """A contender that gave no right answer; the message says why."""
 
 
@@ -71,7 +71,7 @@ def running(
     """The contender, pinned to `core`, once it gives `expected` its probability.
 
     Raises:
-        DidNotStart: it ended, or gave no answer in time, or a wrong one.
+        StartError: it ended, or gave no answer in time, or a wrong one.
     """
     port = free_ports()
     logs = CACHE / "logs"
@@ -133,15 +133,13 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _first_answer(
-    process: subprocess.Popen[bytes], contender: Contender, port: int, row: Row, log: Path
-) -> bytes:
+def _first_answer(process: subprocess.Popen[bytes], contender: Contender, port: int, row: Row, log: Path) -> bytes:
     body = contender.body_bytes(row)
     until = time.monotonic() + START_SECONDS
     last = "no connection"
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise DidNotStart(f"ended with code {process.returncode}; its output is in {log.relative_to(ROOT)}")
+            raise StartError(f"ended with code {process.returncode}; its output is in {log.relative_to(ROOT)}")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request("POST", contender.path, body, {"content-type": "application/json"})
@@ -149,13 +147,15 @@ def _first_answer(
             answer = response.read()
             if response.status == 200:
                 return answer
+            if response.status in (400, 422):
+                raise StartError(f"refused the row with {response.status}: {answer[:200]!r}")
             last = f"status {response.status}"
         except (OSError, http.client.HTTPException) as error:
             last = str(error)
         finally:
             connection.close()
         time.sleep(POLL_SECONDS)
-    raise DidNotStart(f"no answer in {START_SECONDS:.0f} s ({last}); its output is in {log.relative_to(ROOT)}")
+    raise StartError(f"no answer in {START_SECONDS:.0f} s ({last}); its output is in {log.relative_to(ROOT)}")
 
 
 def _check(contender: Contender, predictor: str, answer: bytes, expected: float) -> None:
@@ -163,4 +163,4 @@ def _check(contender: Contender, predictor: str, answer: bytes, expected: float)
         return
     probability = contender.read(json.loads(answer))
     if not abs(probability - expected) <= TOLERANCE:
-        raise DidNotStart(f"answered {probability} where the model says {expected}")
+        raise StartError(f"answered {probability} where the model says {expected}")

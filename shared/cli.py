@@ -11,6 +11,7 @@ from shared import __version__
 from shared.contract.errors import UserError
 
 COMMANDS = {
+    "bench": "shared.commands.bench:bench",
     "features": "shared.commands.features:features",
     "import": "shared.commands.import_model:import_model",
     "models": "shared.commands.models:models",

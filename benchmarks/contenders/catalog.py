@@ -89,7 +89,16 @@ CONTENDERS = (
     Contender(
         "mosec",
         "Mosec",
-        ["-m", "benchmarks.contenders.mosec_server", "--address", "127.0.0.1", "--port", PORT, "--log-level", "warning"],
+        [
+            "-m",
+            "benchmarks.contenders.mosec_server",
+            "--address",
+            "127.0.0.1",
+            "--port",
+            PORT,
+            "--log-level",
+            "warning",
+        ],
         venv="bench",
         path="/inference",
     ),
@@ -124,9 +133,7 @@ def _ladder(steps: str, label: str) -> tuple[Contender, Contender]:
             predictors=("ours",),
             environment=environment,
         ),
-        _textbook_bento(
-            f"ladder-bento-{last}", label, "ladder_bento", predictors=("ours",), environment=environment
-        ),
+        _textbook_bento(f"ladder-bento-{last}", label, "ladder_bento", predictors=("ours",), environment=environment),
     )
 
 

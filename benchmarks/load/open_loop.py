@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import CACHE
 from benchmarks.load.outcome import Outcome
-from benchmarks.load.wrk import LoadFailed
+from benchmarks.load.wrk import LoadError
 
 SCRIPT = Path(__file__).with_name("open_loop.mjs")
 MODULES = CACHE / "node"
@@ -22,14 +22,14 @@ def open_loop(url: str, bodies: Path, *, rate: int, seconds: float, core: int) -
     """Posts the lines of `bodies` in turn, `rate` a second.
 
     Raises:
-        LoadFailed: loadtest gave no result.
+        LoadError: loadtest gave no result.
     """
     command = ["taskset", "-c", str(core), "node", str(SCRIPT), str(MODULES), url, str(bodies)]
     command += [str(rate), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 120)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
-        raise LoadFailed(f"loadtest: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise LoadError(f"loadtest: {(done.stderr or done.stdout).strip()[-300:]}")
     return Outcome(**json.loads(lines[-1]))
 
 

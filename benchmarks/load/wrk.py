@@ -11,7 +11,7 @@ from benchmarks.load.outcome import Outcome
 SCRIPT = Path(__file__).with_name("score.lua")
 
 
-class LoadFailed(Exception):
+class LoadError(Exception):
     """A load generator that did not do its work; the message is what it said."""
 
 
@@ -19,7 +19,7 @@ def closed_loop(url: str, bodies: Path, *, connections: int, seconds: float, cor
     """Posts the lines of `bodies` in turn.
 
     Raises:
-        LoadFailed: wrk gave no result.
+        LoadError: wrk gave no result.
     """
     whole = max(1, round(seconds))
     command = ["taskset", "-c", str(core), "wrk", "-t", "1", "-c", str(connections), "-d", f"{whole}s"]
@@ -27,7 +27,7 @@ def closed_loop(url: str, bodies: Path, *, connections: int, seconds: float, cor
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=whole + 60)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
-        raise LoadFailed(f"wrk: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise LoadError(f"wrk: {(done.stderr or done.stdout).strip()[-300:]}")
     figures = json.loads(lines[-1])
     return Outcome(
         seconds=figures["seconds"],

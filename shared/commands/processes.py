@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from shared.contract.errors import UserError
 from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
 
@@ -99,22 +101,36 @@ class Services:
         return not waiting
 
     def _stop(self) -> None:
-        """Passes the signal on; a second signal, or the time being over, ends every process of each child's session."""
+        """Passes the signal on; a second signal, or the time being over, ends every process there is."""
         first = self._signals[0] if self._signals else signal.SIGTERM
-        passed_on = len(self._signals)
-        for child in self._children:
-            if child.poll() is None:
-                child.send_signal(first)
+        family = [process for child in self._children for process in _family(child.pid)]
+        leaders = {child.pid for child in self._children}
+        for process in family:
+            # SIGINT goes to all, as in a terminal: a supervisor that got it alone would stop its workers with
+            # SIGTERM, which drains.
+            if process.pid in leaders or first == signal.SIGINT:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(first)
         until = time.monotonic() + self._stop_seconds
+        passed_on = max(len(self._signals), 1)
         while any(child.poll() is None for child in self._children):
-            if time.monotonic() > until or len(self._signals) > max(passed_on, 1):
+            if time.monotonic() > until or len(self._signals) > passed_on:
                 break
             time.sleep(POLL_SECONDS)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         for child in self._children:
-            # The child led its session, and so its group: what it left behind is still in it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started; BentoML's workers lead sessions of their own, so no group holds them."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _die_with_parent() -> None:

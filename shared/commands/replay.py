@@ -105,7 +105,7 @@ def replay(
             in_flight=in_flight,
             rate=rate,
             threshold=threshold,
-            advance=lambda: progress.advance(task),
+            advance=lambda rows: progress.update(task, completed=rows),
             tell=lambda day: progress.console.print(_day(day), highlight=False, soft_wrap=True),
         )
     _show(outcome)
@@ -146,7 +146,7 @@ def _show(report: Report) -> None:
         lines.add_row("end to end", f"p50 {latency['p50']:.2f} ms, p99 {latency['p99']:.2f} ms  {url}")
     update = document["update_us"]
     lines.add_row("features", f"p50 {update['p50']:.0f} us, p99 {update['p99']:.0f} us of it")
-    lines.add_row("sent again", f"{outcome.retries:,}")
+    lines.add_row("sent again", f"{document['retries']:,}")
     lines.add_row("alerts", f"{report.alerts:,} at {report.threshold:.4f} and above")
     console.print(lines, highlight=False, soft_wrap=True)
 

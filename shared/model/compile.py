@@ -35,7 +35,7 @@ from shared.model.package import TOLERANCE, load_package
 from shared.model.predictor import OnnxPredictor, Rows, XgboostPredictor, load_booster
 
 ONNX_OPSET = 15
-MAX_GOLDEN_ROWS = 256
+MAX_GOLDEN_ROWS = 512
 LIBRARIES = ("xgboost-cpu", "xgboost", "onnxruntime", "onnxmltools", "numpy")
 
 

@@ -16,7 +16,8 @@ from shared.model.features.batch import compute_features
 from shared.model.features.definition import FEATURE_NAMES
 from shared.model.features.transactions import Transactions
 from shared.replay.figures import COMPARED, Day, day_figures, evaluated_rows, figures, is_cards_own_test
-from shared.replay.stream import MAX_SHOWN, Outcome, Stream
+from shared.replay.outcome import MAX_SHOWN, Outcome
+from shared.replay.stream import Stream
 from shared.scoring.client import ScoringClient
 
 SAME_FIGURE = 1e-6
@@ -54,7 +55,7 @@ class Report:
             "seconds": outcome.seconds,
             "skewed_rows": outcome.skewed_rows,
             "differences": len(outcome.differences()),
-            "retries": outcome.retries,
+            "retries": int(outcome.retries.sum()),
             "latency_ms": {
                 url: percentiles(latency * 1e3) for url, latency in zip(outcome.urls, outcome.latency, strict=True)
             },
@@ -128,14 +129,14 @@ def replay(
     in_flight: int,
     rate: float | None,
     threshold: float,
-    advance: Callable[[], None],
+    advance: Callable[[int], None],
     tell: Callable[[Day], None],
 ) -> Report:
     """Send the table's rows from `first` on; the ones before are history.
 
     Args:
         clients: one or two services that serve the model of the card.
-        advance: is called after each row of the table.
+        advance: is called now and then with the number of the table's rows done.
         tell: is called with each day when its labels have arrived.
 
     Raises:

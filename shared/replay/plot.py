@@ -10,7 +10,7 @@ from shared.contract.errors import UserError
 from shared.replay.figures import Day
 
 WIDTH, LEFT, RIGHT = 960, 60, 20
-BARS_TOP, BARS_HEIGHT, LINES_TOP, LINES_HEIGHT, HEIGHT = 70, 220, 340, 140, 530
+BARS_TOP, BARS_HEIGHT, LINES_TOP, LINES_HEIGHT, HEIGHT = 70, 220, 340, 140, 500
 CAUGHT, MISSED, FALSE, AUC, PRECISION = "#1b7f79", "#d1495b", "#c9ccd1", "#30638e", "#edae49"
 
 

@@ -6,10 +6,9 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,42 +16,14 @@ from numpy.typing import NDArray
 from shared.model.features.definition import DELAY_DAYS, FEATURE_NAMES
 from shared.model.features.state import FeatureState, Transaction
 from shared.model.features.transactions import Transactions
-from shared.replay.connection import Connection
+from shared.replay.outcome import MAX_SHOWN, Outcome
+from shared.replay.sender import Sender
 
-MAX_SHOWN = 5
-"""Skewed values and differing answers that are kept to be shown."""
+CHUNK_ROWS = 10_000
+"""Rows of a table made into objects at once: all of them would take more memory than all else."""
 
-
-@dataclass
-class Outcome:
-    """What became of the n transactions that were sent, rows `first` to the end of the table.
-
-    Args:
-        urls: the services, k of them.
-        first: row number of the first transaction sent.
-        n: how many are sent.
-    """
-
-    urls: Sequence[str]
-    first: int
-    n: int
-    skewed_rows: int = 0
-    skew: list[str] = field(default_factory=list)
-    retries: int = 0
-    seconds: float = 0.0
-    versions: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        shape = (len(self.urls), self.n)
-        self.probabilities: NDArray[np.float64] = np.full(shape, np.nan)
-        """Shape (k, n); NaN until answered."""
-        self.latency: NDArray[np.float64] = np.full(shape, np.nan)
-        """Seconds from the transaction's arrival to its probability, shape (k, n)."""
-        self.update_seconds: NDArray[np.float64] = np.zeros(self.n)
-
-    def differences(self) -> NDArray[np.int64]:
-        """Which of the n were not given the same probability by every service."""
-        return np.flatnonzero((self.probabilities != self.probabilities[0]).any(axis=0))
+ADVANCE_ROWS = 100
+"""Rows between two reports of progress: each costs as much as a row's features."""
 
 
 class Stream:
@@ -64,7 +35,7 @@ class Stream:
         outcome: filled in.
         in_flight: transactions a service is given at once.
         rate: transactions a second; None sends as fast as they are answered.
-        advance: called after each row of the table.
+        advance: called now and then with the number of rows done.
         labelled: called with a day when all labels of that day and earlier are known and all rows sent answered.
     """
 
@@ -77,19 +48,18 @@ class Stream:
         api_key: str | None,
         in_flight: int,
         rate: float | None,
-        advance: Callable[[], None],
+        advance: Callable[[int], None],
         labelled: Callable[[np.datetime64], None],
     ) -> None:
         self._batch, self._outcome, self._rate = batch, outcome, rate
         self._advance, self._labelled = advance, labelled
-        self._transactions = transactions_of(table)
-        self._is_fraud: list[bool] = table.is_fraud.tolist()
+        self._table = table
         self._label_days = (table.timestamp - np.timedelta64(DELAY_DAYS, "D")).astype("datetime64[D]")
         self._state = FeatureState()
         self._stopped = threading.Event()
         self._failures: list[BaseException] = []
         self._senders = [
-            _Sender(url, api_key, in_flight, self._stopped, self._failures, outcome, number)
+            Sender(url, api_key, in_flight, self._stopped, self._failures, outcome, number)
             for number, url in enumerate(outcome.urls)
         ]
 
@@ -107,12 +77,14 @@ class Stream:
                 sender.close()
 
     def _run(self) -> None:
-        first, labelled, began = self._outcome.first, 0, time.perf_counter()
-        for row, transaction in enumerate(self._transactions):
+        first, began = self._outcome.first, time.perf_counter()
+        unlabelled: deque[tuple[Transaction, bool]] = deque()
+        labels = self._table.is_fraud.tolist()
+        for row, (transaction, is_fraud) in enumerate(zip(transactions_of(self._table), labels, strict=True)):
             label_time = transaction.timestamp - timedelta(DELAY_DAYS)
-            while self._transactions[labelled].timestamp <= label_time:
-                self._state.label(self._transactions[labelled], self._is_fraud[labelled])
-                labelled += 1
+            while unlabelled and unlabelled[0][0].timestamp <= label_time:
+                self._state.label(*unlabelled.popleft())
+            unlabelled.append((transaction, is_fraud))
             if row and self._label_days[row] != self._label_days[row - 1]:
                 self._drain()
                 self._tell_days(self._label_days[row - 1], self._label_days[row])
@@ -122,8 +94,10 @@ class Stream:
                 self._check(row, self._state.update(transaction))
             else:
                 self._send(row, row - first, transaction, began)
-            self._advance()
+            if row % ADVANCE_ROWS == 0:
+                self._advance(row)
         self._drain()
+        self._advance(len(self._table))
         self._outcome.seconds = time.perf_counter() - began
         # The labels of the last days arrive after the last transaction.
         last = self._label_days[-1]
@@ -167,75 +141,17 @@ class Stream:
         outcome.skewed_rows += 1
         for name, online, batch in zip(FEATURE_NAMES, features, expected, strict=True):
             if online.tobytes() != batch.tobytes() and len(outcome.skew) < MAX_SHOWN:
-                name_of_row = self._transactions[row].transaction_id
+                name_of_row = self._table.transaction_id[row]
                 outcome.skew.append(f"transaction {name_of_row}: {name} is {online!s} online, {batch!s} in the batch")
 
 
-class _Sender:
-    """The connections to one service, a thread each."""
-
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None,
-        in_flight: int,
-        stopped: threading.Event,
-        failures: list[BaseException],
-        outcome: Outcome,
-        number: int,
-    ) -> None:
-        self._in_flight, self._outcome, self._number, self._failures = in_flight, outcome, number, failures
-        self._stopped = stopped
-        self._free = threading.Semaphore(in_flight)
-        self._lock = threading.Lock()
-        self._jobs: SimpleQueue[tuple[int, bytes, float] | None] = SimpleQueue()
-        connections = [Connection(url, api_key, stopped) for _ in range(in_flight)]
-        self._threads = [threading.Thread(target=self._work, args=(c,), daemon=True) for c in connections]
-        for thread in self._threads:
-            thread.start()
-
-    def acquire(self) -> None:
-        """Wait for a connection to be free."""
-        self._free.acquire()
-
-    def put(self, number: int, body: bytes, arrived: float) -> None:
-        self._jobs.put((number, body, arrived))
-
-    def drain(self) -> None:
-        """Wait until every connection is free."""
-        for _ in range(self._in_flight):
-            self._free.acquire()
-        self._free.release(self._in_flight)
-
-    def close(self) -> None:
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, connection: Connection) -> None:
-        while (job := self._jobs.get()) is not None:
-            number, body, arrived = job
-            try:
-                answer = connection.score(body)
-                self._outcome.latency[self._number, number] = time.perf_counter() - arrived
-                self._outcome.probabilities[self._number, number] = answer.probability
-                with self._lock:
-                    self._outcome.retries += answer.retries
-                self._outcome.versions.add(answer.model_version)
-            except Exception as error:  # raised again where the table is read
-                self._failures.append(error)
-                self._stopped.set()
-            finally:
-                self._free.release()
-        connection.close()
-
-
-def transactions_of(table: Transactions) -> list[Transaction]:
+def transactions_of(table: Transactions) -> Iterator[Transaction]:
     """The rows of a table, one by one."""
     names = ("transaction_id", "timestamp", "customer_id", "terminal_id", "amount")
-    columns = table.columns()
-    return [Transaction(*row) for row in zip(*(columns[name].tolist() for name in names), strict=True)]
+    for begin in range(0, len(table), CHUNK_ROWS):
+        columns = table.select(slice(begin, begin + CHUNK_ROWS)).columns()
+        for row in zip(*(columns[name].tolist() for name in names), strict=True):
+            yield Transaction(*row)
 
 
 def request_body(features: NDArray[np.float32]) -> bytes:

@@ -8,6 +8,7 @@ drain time, and only then is the signal handed to the server. SIGINT is left alo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -53,7 +54,8 @@ class Drain:
             self._watch(pid)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._finish if self._begun else self._begin)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is at its end already
+            self._loop.call_soon_threadsafe(self._finish if self._begun else self._begin)
 
     def _begin(self) -> None:
         self._begun = True

@@ -26,15 +26,15 @@ class FitSettings:
     """
 
     max_depth: int = 4
-    """5 levels gain nothing, XGBoost's own 6 at rate 0.3 lose 0.04 of average precision."""
+    """3 and 5 levels do no better; XGBoost's own 6 at rate 0.3 lose 0.18 of average precision."""
     learning_rate: float = 0.05
     min_child_weight: float = 5.0
-    """Frauds, roughly, that make a leaf; with 15 the first frauds of a terminal go unnoticed."""
+    """Evidence that makes a leaf; 15 lose 0.02 of average precision."""
     gamma: float = 3.0
-    """Log loss a split must save: without it, trees learn which terminals and customers happened to be hit."""
+    """Log loss a split must save. Ranks no better than 0, but probabilities near 0 mean more what they say."""
     colsample_bytree: float = 0.5
     max_bin: int = 2048
-    """Fraud begins at amounts so rare that the usual 256 quantiles have no edge near."""
+    """Fraud begins at amounts so rare that the usual 256 quantiles have no edge near: they lose 0.02."""
     max_rounds: int = 300
     """Bounds the time to score a row; early stopping usually ends below."""
     patience: int = 30

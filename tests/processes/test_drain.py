@@ -66,6 +66,12 @@ def test_no_request_is_lost_while_it_drains_under_load(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_ctrl_c_does_not_drain(variant: str, start_server: StartServer) -> None:
+    server = start_server(variant, environment={"TWINSCORE_DRAIN_SECONDS": "600"})
+    assert server.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_second_sigterm_ends_it_at_once(variant: str, start_server: StartServer) -> None:
     server = start_server(variant, environment={"TWINSCORE_DRAIN_SECONDS": "60"})
     assert server.process is not None

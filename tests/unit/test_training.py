@@ -63,8 +63,7 @@ SMALL_PROTOCOL = Protocol(START + timedelta(1), train_days=2, delay_days=2, test
 
 
 def test_split_leaves_out_the_cards_known_by_the_test_day() -> None:
-    protocol = replace(SMALL_PROTOCOL, delay_days=2)
-    parts = split(SMALL, protocol)
+    parts = split(SMALL, SMALL_PROTOCOL)
     assert parts.learn.tolist() == [2, 3]
     assert parts.validation.tolist() == [4, 5]
     assert parts.train.tolist() == [2, 3, 4, 5]

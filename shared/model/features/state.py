@@ -127,10 +127,9 @@ class FeatureState:
 
 def _checked(transaction: Transaction) -> tuple[int, float]:
     """The transaction's time in microseconds and its amount, all its values checked."""
-    for name in ("transaction_id", "customer_id", "terminal_id"):
-        value = getattr(transaction, name)
+    for value in (transaction.transaction_id, transaction.customer_id, transaction.terminal_id):
         if type(value) is not int and type(value) is not str:
-            raise UserError(f"{name} is {value!r}; ids must be integers or text")
+            raise _bad_id(transaction)
     if not isinstance(transaction.timestamp, datetime):
         raise UserError(
             f"timestamp is {transaction.timestamp!r} in transaction {transaction.transaction_id}; give a datetime"
@@ -142,6 +141,12 @@ def _checked(transaction: Transaction) -> tuple[int, float]:
             f"amounts must be numbers from 0 to {MAX_AMOUNT:.0f}"
         )
     return microseconds(transaction.timestamp), float(amount)
+
+
+def _bad_id(transaction: Transaction) -> UserError:
+    values = {name: getattr(transaction, name) for name in ("transaction_id", "customer_id", "terminal_id")}
+    name = next(name for name, value in values.items() if type(value) not in (int, str))
+    return UserError(f"{name} is {values[name]!r}; ids must be integers or text")
 
 
 def _too_late(transaction: Transaction, kind: str, name: Id) -> UserError:

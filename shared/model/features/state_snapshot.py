@@ -33,14 +33,15 @@ def write_snapshot(path: Path, state: FeatureState) -> None:
     """Write the state to `path`, in place of what was there.
 
     The file appears under its name only when all of it is on the disk: a crash at any moment leaves the file that was
-    there before. The state must not be updated meanwhile.
+    there before. One writer at a time; the state must not be updated meanwhile.
 
     Raises:
         UserError: the file cannot be written.
     """
     body = _body(state)
     head = {"format": FORMAT, "version": VERSION, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # One name for all attempts, so that a killed writer's remains are written over by the next one.
+    partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
             file.write(json.dumps(head).encode() + b"\n")

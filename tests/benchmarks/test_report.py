@@ -1,0 +1,90 @@
+"""The report says what the figures say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load.outcome import Outcome
+from benchmarks.plan import Loads, cases
+from benchmarks.report.bars import bars, losses
+from benchmarks.report.summary import Summary
+from benchmarks.report.write import write_report
+from benchmarks.results import Measurement, Phase, Results, describe_run
+from shared.contract.errors import UserError
+from tests.conftest import ROOT
+
+
+def measured(contender: str, predictor: str, rate: int, *, suite: str = "contenders", number: int = 0) -> Measurement:
+    outcome = Outcome(10.0, rate * 10, 0, 0, 1.0, 2.0, 3.0, 4.0, 5.0)
+    phases = [Phase("closed", 64, outcome, 100.0, None), Phase("after", 1, outcome, 100.0, None)]
+    return Measurement(suite, contender, predictor, "deep", number, 2.0, 200.0, 150.0, phases)
+
+
+def results(*measurements: Measurement) -> Results:
+    return Results(describe_run(command="a test", rounds=1), list(measurements))
+
+
+def test_a_bar_is_the_ratio_of_the_medians() -> None:
+    rounds = [measured("fastapi", "ours", rate, number=i) for i, rate in enumerate((5000, 6300, 9000))]
+    summary = Summary(results(*rounds, measured("textbook-fastapi", "proba", 900)))
+    first = bars(summary)[0]
+    assert (first.value, first.met) == (7.0, True)
+
+
+def test_it_says_who_is_ahead_of_us_and_by_how_much() -> None:
+    found = losses(Summary(results(measured("bento", "ours", 2000), measured("mosec", "proba", 7000))))
+    assert found == [
+        "Twinscore BentoML, deep model, 64 connections: 2,000 good answers/s, behind Mosec (proba) with 7,000"
+    ]
+
+
+def test_our_own_and_the_floor_are_no_losses() -> None:
+    summary = Summary(
+        results(measured("bento", "ours", 2), measured("fastapi", "ours", 3), measured("floor", "none", 4))
+    )
+    assert losses(summary) == []
+
+
+def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    failed = Measurement("contenders", "ray", "ours", "deep", 0, failure="no <answer> in 90 s")
+    ladder = measured("ladder-fastapi-eager", "ours", 3000, suite="ladder")
+    crossover = [measured(name, "ours", 100, suite="crossover") for name in ("fastapi", "fastapi-off")]
+    page = write_report(results(measured("fastapi", "ours", 5000), failed, ladder, *crossover), tmp_path).read_text()
+    assert not re.search(r"(src|href|url)\s*[=(]|@import|<script", page)
+    assert "no &lt;answer&gt; in 90 s" in page
+    assert "eager batches" in page
+    assert "1.00x" in page
+    assert "| Twinscore FastAPI, our predictor | 5,000 |" in (tmp_path / "README.md").read_text()
+
+
+def test_only_refuses_an_unknown_name() -> None:
+    with pytest.raises(UserError, match="--only nobody: no such contender; there are fastapi, bento"):
+        cases(("contenders",), ("nobody",), quick=False, loads=Loads((1,)))
+
+
+def test_the_ladder_goes_from_the_textbook_to_the_service() -> None:
+    plan = cases(("ladder",), (), quick=False, loads=Loads((1,), (800,)))
+    names = [case.contender.name for case in plan]
+    steps = [f"ladder-fastapi-{step}" for step in ("predictor", "eager", "frozen")]
+    assert names[:5] == ["textbook-fastapi", *steps, "fastapi"]
+    assert all(case.loads.rates == () for case in plan)
+
+
+def test_results_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("[]")
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.cli", "bench", "--report-from", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {path} does not hold results of `twinscore bench`")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,73 @@
+"""One short run of the real thing: servers are started, asked, measured and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import models
+from benchmarks.contenders.catalog import BY_NAME
+from benchmarks.plan import Case, Loads
+from benchmarks.results import Measurement, Results, describe_run, read
+from benchmarks.run import run
+from benchmarks.server import StartError, running
+from tests.conftest import port_is_free
+
+pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+
+
+@pytest.fixture(autouse=True)
+def keep_affinity() -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "predictor"), [("floor", "none"), ("textbook-fastapi", "proba"), ("fastapi", "ours"), ("bento", "ours")]
+)
+def test_a_contender_is_measured_and_its_results_come_back_from_the_file(
+    name: str, predictor: str, tmp_path: Path
+) -> None:
+    case = Case("contenders", BY_NAME[name], predictor, "packaged", Loads((1, 2), seconds=1, warm_up_seconds=1))
+    found: list[Measurement] = []
+    run([case], rounds=1, tell=lambda line: None, done=found.append)
+    (measured,) = found
+    assert measured.failure is None
+    assert [(phase.kind, phase.load) for phase in measured.phases] == [("closed", 1), ("closed", 2), ("after", 1)]
+    assert all(phase.outcome.good > 0 and phase.outcome.refused == 0 for phase in measured.phases)
+    assert all((phase.batch_rows is not None) == BY_NAME[name].metrics for phase in measured.phases)
+    assert measured.rss_mb >= measured.pss_mb > 0
+    assert measured.cold_start_seconds > 0
+    path = tmp_path / "results.json"
+    Results(describe_run(command="a test", rounds=1), found).write(path)
+    assert read(path).measurements == found
+
+
+def test_a_server_is_gone_afterwards() -> None:
+    package = models.package("packaged", lambda line: None)
+    with running(BY_NAME["fastapi"], package, "ours", 0, models.sample(package)[0]) as server:
+        assert not port_is_free(server.port)
+    assert port_is_free(server.port)
+
+
+def test_a_contender_that_answers_wrongly_is_not_measured() -> None:
+    package = models.package("packaged", lambda line: None)
+    row, probability = models.sample(package)[0]
+    with (
+        pytest.raises(StartError, match="where the model says"),
+        running(BY_NAME["textbook-fastapi"], package, "ours", 0, (row, probability + 1e-4)),
+    ):
+        pass
+
+
+def test_a_contender_that_does_not_start_says_where_its_output_is(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StartError, match=r"ended with code .*\.log"),
+        running(BY_NAME["textbook-fastapi"], tmp_path, "ours", 0, ([1.0], 0.5)),
+    ):
+        pass
