@@ -40,7 +40,7 @@ FIGURES = ("auc_roc", "average_precision", "card_precision_at_100", "brier", "pr
 @click.option("--train-start", type=click.DateTime(["%Y-%m-%d"]), help="First training day; unset: the last that fits.")
 @click.option("--train-days", type=click.IntRange(2), default=7, show_default=True)
 @click.option("--delay-days", type=click.IntRange(0), default=7, show_default=True, help="Days until labels are known.")
-@click.option("--test-days", type=click.IntRange(2), default=7, show_default=True)
+@click.option("--test-days", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def train(
     data: Path | None = None,
