@@ -100,6 +100,7 @@ class FraudDetector:
 FraudDetector.add_asgi_middleware(  # type: ignore[attr-defined]
     Edge,
     gate=gate,
+    keys=settings.api_keys(),
     routes=routes.ROUTES,
     prefixes=(routes.DOCS_FILES,),
     extensions=("/", "/schema.json", "/docs.json", "/static_content/") if settings.bentoml_pages else (),

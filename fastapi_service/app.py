@@ -138,6 +138,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         Edge,
         gate=gate,
+        keys=settings.api_keys(),
         routes=routes.ROUTES,
         prefixes=(routes.DOCS_FILES,),
         max_body_bytes=settings.body_limit(len(manifest.features)),

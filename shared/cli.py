@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": "shared.commands.bench:bench",
     "features": "shared.commands.features:features",
     "import": "shared.commands.import_model:import_model",
+    "key": "shared.commands.key:key",
     "models": "shared.commands.models:models",
     "replay": "shared.commands.replay:replay",
     "score": "shared.commands.score:score",

@@ -66,6 +66,7 @@ def _variant(summary: Summary, name: str) -> Iterator[Bar]:
         yield bar(
             f"good answers/s against Mosec (predict_proba), connections: {connections}", rate(mosec, connections), 1
         )
+    yield bar("good answers/s against the closest of the rest, any load", _closest(summary, mine), 1)
     yield bar("good answers/s against the bare ASGI app, 64 connections", rate(floor, 64), 0.25 if is_fastapi else 0.08)
     for load in summary.loads(SUITE, "open"):
         errors = summary.phase(mine, "open", load, "errors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def bench(
         collected.measurements.append(measurement)
         collected.write(path)
 
+    # Ended from outside, too, it stops the server that it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(plan, rounds=rounds, tell=lambda line: click.echo(line, err=True), done=keep)
     except KeyboardInterrupt:

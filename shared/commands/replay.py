@@ -110,7 +110,10 @@ def replay(
         )
     _show(outcome)
     if report is not None:
-        report.write_text(json.dumps(outcome.document(), indent=1) + "\n", encoding="utf-8")
+        try:
+            report.write_text(json.dumps(outcome.document(), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--report {report} cannot be written: {error.strerror}") from None
     if plot is not None:
         write_plot(plot, outcome.days, f"{card.name} {card.version}: detections at {threshold:.3f} and above")
     sys.exit(1 if outcome.faults else 0)

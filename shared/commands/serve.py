@@ -42,6 +42,7 @@ def serve(
     settings = load_settings(host=host, port=port, workers=workers, model=model)
     if settings.batcher == "native" and variant != "bento":
         raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
+    settings.api_keys()
     if settings.backend is not None:
         check_backend(settings.backend)
     manifest = _manifest(settings, variant)

@@ -62,6 +62,14 @@ class MethodNotAllowed(Problem):
         super().__init__(headers={"allow": allow})
 
 
+class Unauthorized(Problem):
+    status, slug, title = 401, "unauthorized", "Unauthorized"
+    detail = "Send a valid API key: Authorization: Bearer <key>."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"www-authenticate": "Bearer"})
+
+
 class UnsupportedMediaType(Problem):
     status, slug, title = 415, "unsupported-media-type", "Unsupported Media Type"
     detail = "Send an uncompressed body with content-type: application/json."
@@ -120,6 +128,7 @@ class InternalError(Problem):
 
 PROBLEMS: tuple[type[Problem], ...] = (
     MalformedJSON,
+    Unauthorized,
     NotFound,
     MethodNotAllowed,
     PayloadTooLarge,

@@ -26,9 +26,11 @@ JSON = "application/json"
 TEXT = "text/plain"
 REQUEST_ID = "9f86d081884c7d659a2feaa0c55ad015"
 
-ALWAYS = (errors.MethodNotAllowed, errors.InternalError)
+PROBE = (errors.MethodNotAllowed, errors.InternalError)
+READING = (errors.Unauthorized, *PROBE)
 SCORING = (
     errors.MalformedJSON,
+    errors.Unauthorized,
     errors.MethodNotAllowed,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
@@ -111,12 +113,12 @@ def operations(n_features: int, example: Example) -> Mapping[str, Operation]:
             "model",
             "The model card",
             "What is being served, and what its features are.",
-            ALWAYS,
+            READING,
             None,
             wire.ModelCard,
         ),
-        routes.LIVEZ: Operation("get", "livez", "Liveness", "The process is up.", ALWAYS, media_type=TEXT),
-        routes.HEALTHZ: Operation("get", "healthz", "Liveness", "The process is up.", ALWAYS, media_type=TEXT),
+        routes.LIVEZ: Operation("get", "livez", "Liveness", "The process is up.", PROBE, media_type=TEXT),
+        routes.HEALTHZ: Operation("get", "healthz", "Liveness", "The process is up.", PROBE, media_type=TEXT),
         routes.READYZ: Operation(
             "get",
             "readyz",
@@ -130,7 +132,7 @@ def operations(n_features: int, example: Example) -> Mapping[str, Operation]:
             "metrics",
             "Metrics",
             "Prometheus' text format, all workers summed.",
-            ALWAYS,
+            READING,
             media_type=TEXT,
         ),
     }
@@ -197,7 +199,7 @@ def _problem_response(problem: type[errors.Problem]) -> dict[str, Any]:
         "description": problem.title,
         "content": {errors.PROBLEM_CONTENT_TYPE: content},
     }
-    headers = {"405": "Allow", "429": "Retry-After", "503": "Retry-After"}
+    headers = {"401": "WWW-Authenticate", "405": "Allow", "429": "Retry-After", "503": "Retry-After"}
     if name := headers.get(str(problem.status)):
         response["headers"] = {name: {"schema": {"type": "string"}}}
     return response

@@ -20,6 +20,9 @@ DOCS: Final = "/docs"
 DOCS_FILES: Final = "/docs/"
 """Prefix of the files that the page at `/docs` loads."""
 
+PROBES: Final = frozenset({LIVEZ, HEALTHZ, READYZ})
+"""Never refused, for load or for keys."""
+
 ROUTES: Final = MappingProxyType(
     {
         SCORE: POST,

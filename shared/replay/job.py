@@ -20,8 +20,10 @@ from shared.replay.outcome import MAX_SHOWN, Outcome
 from shared.replay.stream import Stream
 from shared.scoring.client import ScoringClient
 
-SAME_FIGURE = 1e-6
-"""Figures of the same rows that differ by no more are the same: the card's come from XGBoost itself."""
+CARD_TOLERANCE = 2e-3
+"""How far the model card's figures may be off. They come from XGBoost itself, whose last bits may order two cards of all
+but equal scores the other way: one in card precision@100 over seven days makes 1.4e-3. Against the offline evaluation
+of what is served, by contrast, nothing may be off."""
 
 
 @dataclass
@@ -197,7 +199,7 @@ def _compare_with_offline(
         report.own_test = False
         return
     for name in COMPARED:
-        if name in card and abs(report.evaluated[name] - card[name]) > SAME_FIGURE:
+        if name in card and abs(report.evaluated[name] - card[name]) > CARD_TOLERANCE:
             report.faults.append(f"{name} is {report.evaluated[name]}, and {card[name]} in the model card")
 
 

@@ -16,13 +16,15 @@ from shared.contract.errors import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    Unauthorized,
     UnsupportedMediaType,
 )
-from shared.contract.routes import GET
+from shared.contract.routes import GET, PROBES
 from shared.serving.asgi import ASGIApp, Receive, Scope, Send
 from shared.serving.exchange import EXCHANGE, Exchange
 from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders, new_request_id
+from shared.serving.keys import ApiKeys
 
 EXTENSION = "extension"
 """The one metric route of all paths that only one variant has."""
@@ -41,6 +43,7 @@ class Edge:
     Args:
         app: the framework's application.
         gate: readiness, admission and deadlines of this process.
+        keys: the API keys, one of which every request but a probe must bring; None needs none.
         routes: the methods that each path answers.
         max_body_bytes: the largest request body.
         prefixes: of further paths, each answering GET and HEAD.
@@ -52,6 +55,7 @@ class Edge:
         app: ASGIApp,
         *,
         gate: Gate,
+        keys: ApiKeys | None,
         routes: Mapping[str, frozenset[str]],
         max_body_bytes: int,
         prefixes: tuple[str, ...] = (),
@@ -59,6 +63,7 @@ class Edge:
     ) -> None:
         self.app = app
         self.gate = gate
+        self._keys = keys
         self.max_body_bytes = max_body_bytes
         self._methods = dict(routes)
         self._prefixes = prefixes
@@ -82,6 +87,8 @@ class Edge:
         try:
             if method not in allowed:
                 raise MethodNotAllowed(", ".join(sorted(allowed))) if allowed else NotFound
+            if self._keys is not None and route not in PROBES and not self._keys.accept(headers.authorization):
+                raise Unauthorized
             if method == "POST":
                 if not headers.json:
                     raise UnsupportedMediaType

@@ -12,10 +12,10 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestHeaders:
     """The few headers the contract speaks of; the first of a repeated header counts."""
 
-    __slots__ = ("content_length", "json", "request_id")
+    __slots__ = ("authorization", "content_length", "json", "request_id")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        content_type = request_id = content_encoding = content_length = None
+        content_type = request_id = content_encoding = content_length = authorization = None
         for name, value in headers:
             if name == b"content-type":
                 content_type = content_type or value
@@ -23,8 +23,11 @@ class RequestHeaders:
                 content_length = content_length or value
             elif name == b"x-request-id":
                 request_id = request_id or value
+            elif name == b"authorization":
+                authorization = authorization or value
             elif name == b"content-encoding":
                 content_encoding = content_encoding or value
+        self.authorization = authorization
         self.request_id = None
         if request_id is not None and REQUEST_ID.fullmatch(request_id):
             self.request_id = request_id.decode()

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contract.errors import UserError
+from shared.serving.keys import ApiKeys
 
 PREFIX = "TWINSCORE_"
 
@@ -58,10 +59,18 @@ class Settings(BaseSettings):
         None, ge=1, description="Largest request body; unset: 64 KiB + 1,024 x features x 32."
     )
 
+    api_keys_file: Path | None = Field(
+        None,
+        description="File with a line `sha256:<hex> <comment>` for each API key (see `twinscore key`); unset: none is needed.",
+    )
     bentoml_pages: bool = Field(
         True,
         description="BentoML's own page (/), /schema.json and /docs.json, which its Python client needs; BentoML only.",
     )
+
+    def api_keys(self) -> ApiKeys | None:
+        """The keys of `api_keys_file`. Raises UserError if it cannot be used."""
+        return None if self.api_keys_file is None else ApiKeys.load(self.api_keys_file)
 
     def body_limit(self, n_features: int) -> int:
         """Bytes: 1,024 rows of the model's features at 32 characters a value, and room for the rest."""

@@ -36,6 +36,13 @@ def test_a_bar_is_the_ratio_of_the_medians() -> None:
     assert (first.value, first.met) == (7.0, True)
 
 
+def test_the_closest_of_the_rest_counts() -> None:
+    rest = [measured("litserve", "proba", 600), measured("mlserver", "ours", 1000), measured("mosec", "ours", 9000)]
+    summary = Summary(results(measured("fastapi", "ours", 5000), *rest))
+    found = [bar.value for bar in bars(summary) if bar.variant == "fastapi" and "closest of the rest" in bar.text]
+    assert found == [5.0]
+
+
 def test_it_says_who_is_ahead_of_us_and_by_how_much() -> None:
     found = losses(Summary(results(measured("bento", "ours", 2000), measured("mosec", "proba", 7000))))
     assert found == [

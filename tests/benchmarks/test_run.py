@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +13,13 @@ import pytest
 
 from benchmarks import models
 from benchmarks.contenders.catalog import BY_NAME
+from benchmarks.load.open_loop import available
 from benchmarks.plan import Case, Loads
+from benchmarks.process import family
 from benchmarks.results import Measurement, Results, describe_run, read
 from benchmarks.run import run
 from benchmarks.server import StartError, running
-from tests.conftest import port_is_free
+from tests.conftest import ROOT, port_is_free
 
 pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 
@@ -71,3 +75,20 @@ def test_a_contender_that_does_not_start_says_where_its_output_is(tmp_path: Path
         running(BY_NAME["textbook-fastapi"], tmp_path, "ours", 0, ([1.0], 0.5)),
     ):
         pass
+
+
+@pytest.mark.skipif(not available(), reason="`make bench-setup` has not been run")
+def test_a_signal_stops_the_server_and_still_writes_the_report(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    command = [sys.executable, "-m", "shared.cli", "bench", "--suite", "contenders", "--only", "floor"]
+    command += ["--seconds", "2", "--results", str(results), "--out", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    while "closed 1" not in (line := process.stderr.readline()):
+        assert line, "ended before it measured anything"
+    members = family(process.pid)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert [pid for pid in members if Path(f"/proc/{pid}").exists()] == []
+    assert (tmp_path / "index.html").exists()

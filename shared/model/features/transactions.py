@@ -62,7 +62,8 @@ class Transactions:
             timestamp=np.asarray(timestamp).astype("datetime64[us]"),
             customer_id=_ids("customer_id", customer_id),
             terminal_id=_ids("terminal_id", terminal_id),
-            amount=np.asarray(amount).astype(np.float64),
+            # Plus zero: -0.0 becomes 0.0, whose sign no feature then carries.
+            amount=np.asarray(amount).astype(np.float64) + 0.0,
             is_fraud=np.asarray(is_fraud).astype(np.bool_),
             fraud_scenario=None if fraud_scenario is None else np.asarray(fraud_scenario).astype(np.int8),
         )
