@@ -34,7 +34,8 @@ class Batcher:
 
     def __init__(self, inference: Inference, metrics: Metrics, *, max_batch_rows: int) -> None:
         self._inference = inference
-        self._max_rows = max_batch_rows
+        # A batch that holds the loop for too long would be cut into slices: form the slices at once.
+        self._max_rows = min(max_batch_rows, inference.slice_rows) if inference.inline else max_batch_rows
         self._waits = metrics.queue_seconds.pending
         self._queue: deque[Job] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -58,7 +59,7 @@ class Batcher:
         jobs = self._take()
         if not jobs:
             return
-        if self._inference.inline and len(jobs) <= self._inference.slice_rows:
+        if self._inference.inline:
             try:
                 self._answer(jobs, self._inference.predict_now(_stack(jobs)))
             except Exception as error:

@@ -18,6 +18,10 @@ import pytest
 
 from shared.model.locate import latest_package
 from shared.model.package import ModelPackage, load_package
+from shared.telemetry.multiprocess import use_directory
+
+# Before anything imports prometheus_client, which decides then where this process keeps its metrics.
+use_directory()
 
 VARIANTS = ("fastapi", "bento")
 ROOT = Path(__file__).resolve().parents[1]

@@ -58,10 +58,10 @@ class Inference:
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             if self._thread is None:
-                parts.append(self.predictor(part))
+                parts.append(self.predict_now(part))
                 await asyncio.sleep(0)
             else:
-                parts.append(await asyncio.get_running_loop().run_in_executor(self._thread, self.predictor, part))
+                parts.append(await self._predict_in_thread(part))
         return np.concatenate(parts)
 
     async def _predict_in_thread(self, rows: Rows) -> Probabilities:

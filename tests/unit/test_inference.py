@@ -1,0 +1,180 @@
+"""Predictions in an event loop: sliced, never overlapping, every one of them counted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fastapi_service.batcher import Batcher
+from shared.model.package import ModelPackage, load_package
+from shared.model.predictor import Probabilities, Rows
+from shared.serving.inference import INLINE_SECONDS, Inference
+from shared.telemetry.start import start_metrics
+
+if TYPE_CHECKING:
+    from shared.telemetry.metrics import Metrics
+
+
+class SlowPredictor:
+    """The packaged predictor, made to take a while for every row: what a large model does."""
+
+    backend = "slow"
+
+    def __init__(self, package: ModelPackage, seconds_a_row: float) -> None:
+        self._predictor = package.predictor
+        self._seconds = seconds_a_row
+        self.threads: set[int] = set()
+        self.running = 0
+
+    def __call__(self, rows: Rows) -> Probabilities:
+        self.running += 1
+        assert self.running == 1
+        self.threads.add(threading.get_ident())
+        time.sleep(self._seconds * len(rows))
+        self.running -= 1
+        return self._predictor(rows)
+
+
+@pytest.fixture(scope="module")
+def metrics(package: ModelPackage) -> Iterator[Metrics]:
+    yield start_metrics(package.manifest, "onnxruntime", lambda: 0)
+    from prometheus_client.values import close_all_multiprocess_files
+
+    close_all_multiprocess_files()
+
+
+@pytest.fixture
+def packaged(default_model: Path) -> ModelPackage:
+    return load_package(default_model)
+
+
+def counted(metrics: Metrics, what: str = "sum") -> float:
+    """Rows predicted by this process so far, as a scrape tells; with `count`, the predictions."""
+    lines = asyncio.run(metrics.scrape()).decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"twinscore_inference_batch_rows_{what}"))
+
+
+def test_a_large_batch_gives_way_to_the_loop_and_every_slice_is_counted(
+    packaged: ModelPackage, metrics: Metrics
+) -> None:
+    before = counted(metrics)
+    slow = SlowPredictor(packaged, INLINE_SECONDS / 20)
+    rows = np.resize(packaged.golden_rows, (200, packaged.golden_rows.shape[1]))
+
+    async def run() -> tuple[Probabilities, int]:
+        inference = Inference(slow, packaged.golden_rows, metrics, max_batch_rows=128)
+        assert 0 < inference.slice_rows < 64
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.ensure_future(count_turns())
+        probabilities = await inference.predict(rows)
+        counting.cancel()
+        return probabilities, turns
+
+    probabilities, turns = asyncio.run(run())
+    assert turns >= 3
+    assert counted(metrics) - before == 200
+    assert probabilities.tobytes() == packaged.predictor(rows).tobytes()
+
+
+def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(packaged: ModelPackage, metrics: Metrics) -> None:
+    before = counted(metrics)
+    slow = SlowPredictor(packaged, INLINE_SECONDS * 5)
+
+    async def run() -> tuple[list[float], float]:
+        inference = Inference(slow, packaged.golden_rows, metrics, max_batch_rows=4)
+        assert not inference.inline
+        slow.threads.clear()
+        batcher = Batcher(inference, metrics, max_batch_rows=4)
+        longest = 0.0
+
+        async def watch() -> None:
+            nonlocal longest
+            while True:
+                slept = time.perf_counter()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.perf_counter() - slept)
+
+        watching = asyncio.ensure_future(watch())
+        both = asyncio.gather(*(batcher.predict(row[np.newaxis]) for row in packaged.golden_rows[:10]))
+        several = inference.predict(packaged.golden_rows[:8])
+        singles, _ = await asyncio.gather(both, several)
+        watching.cancel()
+        inference.close()
+        return list(singles), longest
+
+    singles, longest = asyncio.run(run())
+    assert singles == packaged.predictor(packaged.golden_rows[:10]).tolist()
+    assert len(slow.threads) == 1
+    assert threading.get_ident() not in slow.threads
+    assert counted(metrics) - before == 18
+    # The predictions took 180 ms: the loop did not wait for them.
+    assert longest < 0.15
+
+
+def test_rows_that_queue_in_one_turn_share_a_batch(packaged: ModelPackage, metrics: Metrics) -> None:
+    before, batches = counted(metrics), counted(metrics, "count")
+
+    async def run() -> list[float]:
+        inference = Inference(packaged.predictor, packaged.golden_rows, metrics, max_batch_rows=128)
+        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        return list(await asyncio.gather(*(batcher.predict(row[np.newaxis]) for row in packaged.golden_rows[:40])))
+
+    assert asyncio.run(run()) == packaged.predictor(packaged.golden_rows[:40]).tolist()
+    assert counted(metrics) - before == 40
+    assert counted(metrics, "count") - batches < 40
+
+
+def test_a_cancelled_row_is_not_computed(packaged: ModelPackage, metrics: Metrics) -> None:
+    before = counted(metrics)
+
+    async def run() -> None:
+        inference = Inference(packaged.predictor, packaged.golden_rows, metrics, max_batch_rows=128)
+        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        rows = packaged.golden_rows
+        waiting = [asyncio.ensure_future(batcher.predict(row[np.newaxis])) for row in rows[:3]]
+        waiting[1].cancel()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(answers[1], asyncio.CancelledError)
+        assert [answers[0], answers[2]] == packaged.predictor(rows[[0, 2]]).tolist()
+
+    asyncio.run(run())
+    assert counted(metrics) - before == 2
+
+
+def test_a_predictor_that_fails_fails_its_batch_and_no_other(packaged: ModelPackage, metrics: Metrics) -> None:
+    class Failing:
+        backend = "failing"
+        broken = False
+
+        def __call__(self, rows: Rows) -> Probabilities:
+            if self.broken:
+                raise ValueError("broken")
+            return packaged.predictor(rows)
+
+    failing = Failing()
+
+    async def run() -> None:
+        inference = Inference(failing, packaged.golden_rows, metrics, max_batch_rows=128)
+        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        row = packaged.golden_rows[:1]
+        failing.broken = True
+        with pytest.raises(ValueError, match="broken"):
+            await batcher.predict(row)
+        failing.broken = False
+        assert await batcher.predict(row) == packaged.predictor(row)[0]
+
+    asyncio.run(run())
