@@ -17,7 +17,6 @@ from shared.contract import routes
 from shared.contract.errors import UserError
 from shared.model.locate import latest_package
 from shared.model.manifest import Manifest, read_manifest
-from shared.model.predictor import check_backend
 from shared.serving.settings import PREFIX, Settings, load_settings
 
 FASTAPI_PORT = 8000
@@ -44,6 +43,9 @@ def serve(
         raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
     settings.api_keys()
     if settings.backend is not None:
+        # Only here: it brings numpy, which the supervisor has no other use for.
+        from shared.model.predictor import check_backend
+
         check_backend(settings.backend)
     manifest = _manifest(settings, variant)
     commands = []

@@ -7,7 +7,7 @@ byte, for a service that is not FastAPI; a test holds the two together.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shared.contract import errors, routes, wire
+from shared.contract.example import Example
 
 TITLE = "twinscore"
 CONTRACT_VERSION = "1.0.0"
@@ -40,15 +41,6 @@ SCORING = (
     errors.NotReady,
     errors.DeadlineExceeded,
 )
-
-
-@dataclass(frozen=True)
-class Example:
-    """A row that the model has scored."""
-
-    row: Sequence[float | None]
-    probability: float
-    model_version: str
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.contract.errors import UserError
-from shared.contract.openapi import Example
+from shared.contract.example import Example
 from shared.contract.wire import FeatureCard, ModelCard
 
 MANIFEST_FILE = "manifest.json"

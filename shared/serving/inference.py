@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INLINE_SECONDS = 0.002
 """The longest the event loop is held by one prediction. A hop to a thread costs 40 to 120 microseconds instead."""
 
-WARM_UP_ROUNDS = 20
+WARM_UP_ROUNDS = 7
 
 
 class Inference:
