@@ -15,6 +15,7 @@ import click
 from shared.commands.processes import ServiceCommand, Services, check_port
 from shared.contract import routes
 from shared.contract.errors import UserError
+from shared.model.files import read_files
 from shared.model.locate import latest_package
 from shared.model.manifest import Manifest, read_manifest
 from shared.serving.settings import PREFIX, Settings, load_settings
@@ -73,11 +74,14 @@ def serve(
 def _manifest(settings: Settings, variant: str) -> Manifest | None:
     """The package to be served, read before anything starts so that a bad one is refused in one line."""
     try:
-        return read_manifest(settings.model or latest_package())
+        directory = settings.model or latest_package()
     except UserError:
-        if settings.model is not None or variant != "bento":
+        if variant != "bento":
             raise
         return None  # BentoML may have one in its store
+    manifest = read_manifest(directory)
+    read_files(directory, manifest)
+    return manifest
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -92,16 +96,9 @@ def _url(settings: Settings, port: int) -> str:
 
 
 def _fastapi(settings: Settings, port: int) -> ServiceCommand:
-    arguments = ["-m", "uvicorn", "--factory", "fastapi_service.app:create_app", "--host", settings.host]
-    arguments += [
-        "--port",
-        str(port),
-        "--workers",
-        str(settings.workers),
-        "--no-access-log",
-        "--no-server-header",
-    ]
-    arguments += ["--no-proxy-headers", "--log-level", "warning"]
+    arguments = ["-m", "uvicorn", "--factory", "fastapi_service.app:create_app"]
+    arguments += ["--host", settings.host, "--port", str(port), "--workers", str(settings.workers)]
+    arguments += ["--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"]
     return ServiceCommand("FastAPI", arguments, _environment(settings), _url(settings, port))
 
 

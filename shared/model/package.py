@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from shared.contract.errors import UserError
 from shared.contract.wire import ModelCard
-from shared.model.manifest import BOOSTER_FILE, Golden, Manifest, read_manifest
+from shared.model.files import read_files
+from shared.model.manifest import Golden, Manifest, read_manifest
 from shared.model.predictor import Predictor, Probabilities, Rows, make_predictor
 
 TOLERANCE = 2e-6
@@ -46,9 +46,7 @@ def load_package(directory: Path, backend: str | None = None) -> ModelPackage:
         UserError: naming the file and the reason, if anything is missing, damaged, swapped or foreign.
     """
     manifest = read_manifest(directory)
-    files = {name: _read_file(directory, name, manifest) for name in manifest.files}
-    if BOOSTER_FILE not in files:
-        raise UserError(f"{directory}: the manifest lists no {BOOSTER_FILE}; package the model again")
+    files = read_files(directory, manifest)
     chosen = backend or manifest.backend
     try:
         predictor = make_predictor(chosen, files)
@@ -64,24 +62,6 @@ def load_package(directory: Path, backend: str | None = None) -> ModelPackage:
 
 def golden_rows(golden: Golden) -> Rows:
     return np.array(golden.rows, dtype=np.float32)
-
-
-def _read_file(directory: Path, name: str, manifest: Manifest) -> bytes:
-    path = directory / name
-    if Path(name).name != name:
-        raise UserError(f"{directory}: the manifest lists {name!r}, which is not a file name")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; copy the package again, whole") from None
-    expected = manifest.files[name]
-    if len(content) != expected.size:
-        raise UserError(
-            f"{path} has {len(content)} bytes where the manifest says {expected.size}: truncated or swapped"
-        )
-    if hashlib.sha256(content).hexdigest() != expected.sha256:
-        raise UserError(f"{path} does not match its digest in the manifest: damaged or swapped")
-    return content
 
 
 def _check_golden(directory: Path, manifest: Manifest, predictor: Predictor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,6 +117,20 @@ def test_a_backend_this_machine_cannot_run_stops_the_start_with_one_line(variant
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "CUDA" in result.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["model.ubj", "model.onnx", "manifest.json"])
+def test_a_damaged_package_stops_the_start_with_one_line(
+    variant: str, name: str, default_model: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(default_model, damaged)
+    (damaged / name).write_bytes((damaged / name).read_bytes()[:-20])
+    result = run_twinscore("serve", variant, "--model", str(damaged))
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert name in result.stderr
 
 
 def test_fastapi_refuses_bentomls_batcher(default_model: Path) -> None:
