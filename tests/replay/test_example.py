@@ -42,3 +42,7 @@ def test_it_prints_the_models_probability(variant: str, start_server: StartServe
     answer = httpx.post(f"{server.url}/score", json={"features": [None if np.isnan(x) else float(x) for x in row]})
     assert float(result.stdout) == answer.json()["probability"]
     assert abs(float(result.stdout) - package.predictor(row[np.newaxis])[0]) <= 2e-6
+
+
+def test_the_readme_shows_the_same() -> None:
+    assert example() in (ROOT / "README.md").read_text(encoding="utf-8")
