@@ -159,6 +159,8 @@ class Exchange:
         if self._shut or self._started:
             return
         self._shut = True
+        # Answered in time: what is still discarded has a limit of its own.
+        self._gate.forget(self)
         self._status, self._refusal = problem.status, problem.slug
         body = problem.document(self.request_id)
         headers = [
