@@ -21,7 +21,7 @@ serve: model
 	@$(BIN)/twinscore serve both --smoke
 
 test: model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ from types import FrameType
 import psutil
 
 from shared.contract.errors import UserError
+from shared.serving.drain import SUPERVISOR_VARIABLE
 from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
 
 POLL_SECONDS = 0.05
@@ -68,6 +69,7 @@ class Services:
             for command in self._commands:
                 folder = str(self._metrics / command.name)
                 environment = {**os.environ, **command.environment, DIRECTORY_VARIABLE: folder}
+                environment[SUPERVISOR_VARIABLE] = str(os.getpid())
                 self._children.append(
                     subprocess.Popen(
                         [sys.executable, *command.arguments],

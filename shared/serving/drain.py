@@ -17,9 +17,14 @@ from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
 
+import psutil
+
 from shared.serving.gate import Gate
 
 PARENT_POLL_SECONDS = 1.0
+
+SUPERVISOR_VARIABLE = "TWINSCORE_SUPERVISOR_PID"
+"""Set by `twinscore serve` for the processes it starts, however deep."""
 
 
 class Drain:
@@ -50,8 +55,9 @@ class Drain:
         self._server = signal.signal(signal.SIGTERM, self._on_sigterm)
         parent = parent_process()
         pid = supervisor or (parent.pid if parent else None)
-        if pid is not None:
-            self._watch(pid)
+        command = os.environ.get(SUPERVISOR_VARIABLE)
+        if pid is not None or command is not None:
+            self._watch(pid, int(command) if command else None)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is at its end already
@@ -69,8 +75,16 @@ class Drain:
         signal.signal(signal.SIGTERM, self._server or signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 
-    def _watch(self, supervisor: int) -> None:
-        if os.getppid() == supervisor:
-            self._loop.call_later(PARENT_POLL_SECONDS, self._watch, supervisor)
+    def _watch(self, parent: int | None, command: int | None) -> None:
+        # The parent may have died before this worker could see which process it was: the command is watched too.
+        if parent in (None, os.getppid()) and (command is None or not _gone(command)):
+            self._loop.call_later(PARENT_POLL_SECONDS, self._watch, parent, command)
         elif not self._begun:
             self._begin()
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
