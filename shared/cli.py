@@ -20,6 +20,7 @@ COMMANDS = {
     "score": "shared.commands.score:score",
     "serve": "shared.commands.serve:serve",
     "settings": "shared.commands.settings:settings",
+    "simulate": "shared.commands.simulate:simulate",
     "train": "shared.commands.train:train",
     "verify": "shared.commands.verify:verify",
 }
