@@ -16,7 +16,7 @@ from shared.commands.processes import ServiceCommand, Services, check_port
 from shared.contract import routes
 from shared.contract.errors import UserError
 from shared.model.files import read_files
-from shared.model.locate import latest_package
+from shared.model.locate import DEFAULT_NAME, latest_package
 from shared.model.manifest import Manifest, read_manifest
 from shared.serving.settings import PREFIX, Settings, load_settings
 
@@ -76,9 +76,9 @@ def _manifest(settings: Settings, variant: str) -> Manifest | None:
     try:
         directory = settings.model or latest_package()
     except UserError:
-        if variant != "bento":
-            raise
-        return None  # BentoML may have one in its store
+        if variant == "bento" and (_bentoml_store() / DEFAULT_NAME).is_dir():
+            return None  # BentoML serves the one in its store
+        raise
     manifest = read_manifest(directory)
     read_files(directory, manifest)
     return manifest
@@ -112,6 +112,10 @@ def _bento(settings: Settings, port: int) -> ServiceCommand:
     return ServiceCommand("BentoML", arguments, environment, _url(settings, port))
 
 
+def _bentoml_store() -> Path:
+    return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml") / "models"
+
+
 def _store_latest() -> None:
     """Sees to it that the latest package under models/, if there is any, is in BentoML's store."""
     try:
@@ -119,10 +123,9 @@ def _store_latest() -> None:
     except UserError:
         return
     manifest = read_manifest(directory)
-    home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
     try:
         # Looked up without BentoML, whose import takes two seconds.
-        if read_manifest(home / "models" / manifest.name / manifest.version).sha256 == manifest.sha256:
+        if read_manifest(_bentoml_store() / manifest.name / manifest.version).sha256 == manifest.sha256:
             return
     except UserError:
         pass

@@ -133,6 +133,22 @@ def test_a_damaged_package_stops_the_start_with_one_line(
     assert name in result.stderr
 
 
+@pytest.mark.parametrize("variant", [*VARIANTS, "both"])
+def test_without_any_model_the_start_tells_what_to_do(variant: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "shared.cli", "serve", variant],
+        cwd=tmp_path,
+        env={**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "make model" in result.stderr
+
+
 def test_fastapi_refuses_bentomls_batcher(default_model: Path) -> None:
     result = run_twinscore("serve", "fastapi", "--model", str(default_model), TWINSCORE_BATCHER="native")
     assert result.returncode == 2
