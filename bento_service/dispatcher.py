@@ -52,7 +52,8 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         """Queues one request and waits for its part of the batch. Cancelled, it leaves the queue."""
         loop = self._loop
         future: asyncio.Future[Any] = loop.create_future()
-        self._queue.append(Job(time.time(), data, future))
+        # Not the wall clock, which can be set back; BentoML's own reading of this time is overridden here.
+        self._queue.append(Job(time.perf_counter(), data, future))
         if not self._running and not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._release)
@@ -66,7 +67,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         if jobs:
             self._running = True
             if self.gate.metrics is not None:
-                now = time.time()
+                now = time.perf_counter()
                 self.gate.metrics.queue_seconds.pending.extend(now - job.enqueue_time for job in jobs)
             self._task = self._loop.create_task(self.outbound_call(jobs))
 
