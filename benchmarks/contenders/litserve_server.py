@@ -26,4 +26,10 @@ class Scoring(litserve.LitAPI):
 if __name__ == "__main__":
     api = Scoring(max_batch_size=128, batch_timeout=0.001, api_path="/score")
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
-    server.run(host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), num_api_servers=1, log_level="warning")
+    server.run(
+        host="127.0.0.1",
+        port=int(os.environ["BENCH_PORT"]),
+        num_api_servers=1,
+        log_level="warning",
+        generate_client_file=False,
+    )
