@@ -15,12 +15,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
 
 import _bentoml_impl.server.app as server_app
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 
 from shared.serving.gate import Gate
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 EXPECTED_PARAMETERS = [
     "max_latency_in_ms",
@@ -34,11 +38,17 @@ EXPECTED_PARAMETERS = [
 Batch = Callable[[Sequence[Any]], Coroutine[None, None, Sequence[Any]]]
 
 
+class TracedJob(Job[Any, Any]):
+    """A job that knows the server span of its request, where that is traced."""
+
+    span: Span | None = None
+
+
 class EagerDispatcher(CorkDispatcher[Any, Any]):
     """Releases what is queued as soon as no batch is running."""
 
     gate: Gate
-    """Tells where the metrics of this process are kept; set by `install`."""
+    """Tells where this process keeps its telemetry; set by `install`."""
 
     _running = False
     _scheduled = False
@@ -53,7 +63,11 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         loop = self._loop
         future: asyncio.Future[Any] = loop.create_future()
         # Not the wall clock, which can be set back; BentoML's own reading of this time is overridden here.
-        self._queue.append(Job(time.perf_counter(), data, future))
+        job = TracedJob(time.perf_counter(), data, future)
+        telemetry = self.gate.telemetry
+        if telemetry is not None and telemetry.tracing is not None:
+            job.span = telemetry.tracing.current()
+        self._queue.append(job)
         if not self._running and not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._release)
@@ -66,27 +80,38 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         jobs = tuple(job for job in self._get_inputs() if not job.future.done())
         if jobs:
             self._running = True
-            if self.gate.metrics is not None:
+            telemetry = self.gate.telemetry
+            if telemetry is not None and telemetry.metrics is not None:
                 now = time.perf_counter()
-                self.gate.metrics.queue_seconds.pending.extend(now - job.enqueue_time for job in jobs)
-            self._task = self._loop.create_task(self.outbound_call(jobs))
+                telemetry.metrics.queue_seconds.pending.extend(now - job.enqueue_time for job in jobs)
+            # In a context of its own: this one is that of whichever request scheduled the release.
+            self._task = self._loop.create_task(self.outbound_call(jobs), context=Context())
 
-    async def outbound_call(self, inputs_info: tuple[Job[Any, Any], ...], training: bool = False) -> None:
+    async def outbound_call(self, inputs_info: tuple[TracedJob, ...], training: bool = False) -> None:
         """Runs one batch, answers its requests, then releases what has queued meanwhile."""
+        start, failure = time.perf_counter(), None
         try:
             outputs = await self.callback([job.data for job in inputs_info])
             for job, output in zip(inputs_info, outputs, strict=True):
                 if not job.future.done():
                     job.future.set_result(output)
         except Exception as error:
+            failure = error
             for job in inputs_info:
                 if not job.future.done():
                     job.future.set_exception(error)
         finally:
+            self._trace(inputs_info, start, failure)
             self._running = False
             if self._queue and not self._scheduled:
                 self._scheduled = True
                 self._loop.call_soon(self._release)
+
+    def _trace(self, jobs: tuple[TracedJob, ...], start: float, error: Exception | None) -> None:
+        telemetry = self.gate.telemetry
+        if telemetry is not None and telemetry.tracing is not None:
+            members = [(job.span, job.enqueue_time) for job in jobs]
+            telemetry.tracing.batch(members, start, time.perf_counter(), error)
 
 
 def install(gate: Gate) -> None:

@@ -22,6 +22,7 @@ from shared.contract import wire
 from shared.contract.errors import Problem
 from shared.model.predictor import Probabilities, Rows
 from shared.serving.exchange import exchange_of
+from shared.serving.inference import PredictionError
 
 
 class Refused(BentoMLException):
@@ -32,10 +33,11 @@ class Refused(BentoMLException):
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], Refused))
+    return not (record.exc_info and isinstance(record.exc_info[1], (Refused, PredictionError)))
 
 
-# BentoML logs every exception with its trace; a client's mistake is no fault of the service.
+# BentoML logs every exception with its trace; a client's mistake is no fault of the service, and a fault of the
+# predictor has been logged once for its whole batch.
 logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_fault)
 
 
@@ -48,7 +50,7 @@ async def read(request: Request, model: type[wire.M]) -> wire.M:
     exchange = exchange_of(request.scope)
     try:
         body = wire.parse(model, await request.body())
-        exchange.admit()
+        exchange.admit(body.row_count)
     except Problem as problem:
         exchange.problem = problem
         raise Refused(problem) from None

@@ -11,22 +11,23 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shared.contract import DOCS_FOLDER, routes
+from shared.telemetry.start import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from shared.telemetry.metrics import Metrics
+    from shared.telemetry.start import Telemetry
 
 JSON = "application/json"
 
 
 def reading_routes(openapi_document: bytes) -> Starlette:
-    """The application; set `state.card`, the body of `GET /model`, and `state.metrics` once the model is loaded."""
+    """The application; set `state.card`, the body of `GET /model`, and `state.telemetry` once the model is loaded."""
 
     async def model(request: Request) -> Response:
         return Response(request.app.state.card, media_type=JSON)
 
     async def metrics(request: Request) -> Response:
-        kept: Metrics = request.app.state.metrics
-        return Response(await kept.scrape(), headers={"content-type": kept.content_type})
+        kept: Telemetry = request.app.state.telemetry
+        return Response(await kept.scrape(), headers={"content-type": CONTENT_TYPE})
 
     async def openapi(request: Request) -> Response:
         return Response(openapi_document, media_type=JSON)

@@ -15,12 +15,16 @@ from shared.model.package import load_package
 from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
+from shared.serving.health import Health
 from shared.serving.inference import Inference
 from shared.serving.settings import load_settings
-from shared.telemetry.start import start_metrics
+from shared.telemetry.logs import Logs
+from shared.telemetry.start import start_telemetry
 
 # Settings
 settings = load_settings()
+logs = Logs("bento", settings.log_format)
+logs.install()
 gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
 
 # Model: its manifest fixes the schema now; the service loads and verifies the rest when it starts
@@ -53,18 +57,29 @@ class FraudDetector:
     def __init__(self) -> None:
         Drain(gate, settings.drain_seconds).install(supervisor=os.getppid())
         package = load_package(directory, settings.backend)
-        metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight, server_pid=os.getppid())
-        gate.metrics = metrics
+        telemetry = start_telemetry(
+            package,
+            lambda: gate.in_flight,
+            logs,
+            metrics=settings.metrics,
+            access_log=settings.access_log,
+            server_pid=os.getppid(),
+        )
+        gate.telemetry = reading.state.telemetry = telemetry
         reading.state.card = package.card.model_dump_json()
-        reading.state.metrics = metrics
 
         # Warm-up
-        self.inference = Inference(
-            package.predictor, package.golden_rows, metrics, max_batch_rows=settings.max_batch_rows
-        )
+        self.health = Health(gate, settings.hang_seconds)
+        self.inference = Inference(package, telemetry, self.health, max_batch_rows=settings.max_batch_rows)
         # BentoML binds an API method anew, signature and all, for every request, unless the instance has it bound.
         self.score, self.score_batch = self.score, self.score_batch
         gate.open()
+        telemetry.ready(package, self.inference.slice_rows)
+
+    @bentoml.on_startup
+    async def watch(self) -> None:
+        """Begins to watch over the event loop, which does not run yet when the service is made."""
+        self.health.watch()
 
     # Routes
     @bentoml.api(
@@ -93,6 +108,7 @@ class FraudDetector:
     @bentoml.on_shutdown
     def stop(self) -> None:
         """Refuses what still comes, and writes what was measured."""
+        self.health.close()
         self.inference.close()
         gate.close()
 

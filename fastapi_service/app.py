@@ -20,12 +20,14 @@ from shared.model.package import load_package
 from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
+from shared.serving.health import Health
 from shared.serving.inference import Inference
 from shared.serving.settings import Settings, load_settings
-from shared.telemetry.start import start_metrics
+from shared.telemetry.logs import Logs
+from shared.telemetry.start import CONTENT_TYPE, start_telemetry
 
 if TYPE_CHECKING:
-    from shared.telemetry.metrics import Metrics
+    from shared.telemetry.start import Telemetry
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,6 +38,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     # Settings
     settings = settings or load_settings()
+    logs = Logs("fastapi", settings.log_format)
+    logs.install()
     if settings.batcher == "native":
         raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
     gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
@@ -51,18 +55,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         Drain(gate, settings.drain_seconds).install()
         package = await asyncio.to_thread(load_package, directory, settings.backend)
         app.state.card = package.card
-        metrics = start_metrics(manifest, package.predictor.backend, lambda: gate.in_flight)
-        app.state.metrics = gate.metrics = metrics
+        telemetry = start_telemetry(
+            package, lambda: gate.in_flight, logs, metrics=settings.metrics, access_log=settings.access_log
+        )
+        app.state.telemetry = gate.telemetry = telemetry
 
         # Warm-up
-        inference = Inference(package.predictor, package.golden_rows, metrics, max_batch_rows=settings.max_batch_rows)
+        health = Health(gate, settings.hang_seconds)
+        inference = Inference(package, telemetry, health, max_batch_rows=settings.max_batch_rows)
         app.state.inference = inference
         batch_rows = settings.max_batch_rows if settings.batcher == "eager" else 1
-        app.state.batcher = Batcher(inference, metrics, max_batch_rows=batch_rows)
+        app.state.batcher = Batcher(inference, telemetry, max_batch_rows=batch_rows)
         gate.open()
+        telemetry.ready(package, inference.slice_rows)
+        health.watch()
         yield
 
         # Shutdown
+        health.close()
         inference.close()
         gate.close()
 
@@ -119,8 +129,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @reading.get(routes.METRICS, response_class=PlainTextResponse, **described[routes.METRICS].options)
     async def metrics() -> Response:
         """Prometheus metrics, all workers summed."""
-        kept: Metrics = app.state.metrics
-        return Response(await kept.scrape(), headers={"content-type": kept.content_type})
+        kept: Telemetry = app.state.telemetry
+        return Response(await kept.scrape(), headers={"content-type": CONTENT_TYPE})
 
     @reading.get(routes.OPENAPI, include_in_schema=False)
     async def openapi_document() -> Response:

@@ -9,18 +9,33 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from contextvars import Context
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from shared.model.predictor import Probabilities, Rows
 from shared.serving.inference import Inference
+from shared.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
-    from shared.telemetry.metrics import Metrics
+    from opentelemetry.trace import Span
 
-Job = tuple[Rows, asyncio.Future[float], float]
-"""A row, shape (1, features), the future of its probability, and when it was queued (`time.perf_counter`)."""
+
+class Job(NamedTuple):
+    """A row that waits for its batch.
+
+    Attributes:
+        row: shape (1, features).
+        future: of its probability.
+        queued: when it came (`time.perf_counter`).
+        span: the server span of its request, where that is traced.
+    """
+
+    row: Rows
+    future: asyncio.Future[float]
+    queued: float
+    span: Span | None
 
 
 class Batcher:
@@ -28,15 +43,16 @@ class Batcher:
 
     Args:
         inference: predicts the batches.
-        metrics: how long rows wait is noted there.
+        telemetry: how long rows wait is noted there, and what was predicted together.
         max_batch_rows: rows in one batch at most; 1 predicts every row alone.
     """
 
-    def __init__(self, inference: Inference, metrics: Metrics, *, max_batch_rows: int) -> None:
+    def __init__(self, inference: Inference, telemetry: Telemetry, *, max_batch_rows: int) -> None:
         self._inference = inference
         # A batch that holds the loop for too long would be cut into slices: form the slices at once.
         self._max_rows = min(max_batch_rows, inference.slice_rows) if inference.inline else max_batch_rows
-        self._waits = metrics.queue_seconds.pending
+        self._metrics = telemetry.metrics
+        self._tracing = telemetry.tracing
         self._queue: deque[Job] = deque()
         self._running: asyncio.Task[None] | None = None
         self._scheduled = False
@@ -48,7 +64,8 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
-        self._queue.append((row, future, time.perf_counter()))
+        span = None if self._tracing is None else self._tracing.current()
+        self._queue.append(Job(row, future, time.perf_counter(), span))
         if not self._scheduled and self._running is None:
             self._scheduled = True
             loop.call_soon(self._flush)
@@ -60,19 +77,22 @@ class Batcher:
         if not jobs:
             return
         if self._inference.inline:
+            start = time.perf_counter()
             try:
-                self._answer(jobs, self._inference.predict_now(_stack(jobs)))
+                self._answer(jobs, self._inference.predict_now(_stack(jobs)), start)
             except Exception as error:
-                self._fail(jobs, error)
+                self._fail(jobs, error, start)
             self._continue()
         else:
-            self._running = asyncio.ensure_future(self._run(jobs))
+            # In a context of its own: this one is that of whichever request scheduled the flush.
+            self._running = asyncio.get_running_loop().create_task(self._run(jobs), context=Context())
 
     async def _run(self, jobs: list[Job]) -> None:
+        start = time.perf_counter()
         try:
-            self._answer(jobs, await self._inference.predict(_stack(jobs)))
+            self._answer(jobs, await self._inference.predict(_stack(jobs)), start)
         except Exception as error:
-            self._fail(jobs, error)
+            self._fail(jobs, error, start)
         finally:
             self._running = None
             self._continue()
@@ -87,23 +107,29 @@ class Batcher:
         now = time.perf_counter()
         while self._queue and len(jobs) < self._max_rows:
             job = self._queue.popleft()
-            if not job[1].done():
+            if not job.future.done():
                 jobs.append(job)
-                self._waits.append(now - job[2])
+        if self._metrics is not None:
+            self._metrics.queue_seconds.pending.extend([now - job.queued for job in jobs])
         return jobs
 
-    @staticmethod
-    def _answer(jobs: list[Job], probabilities: Probabilities) -> None:
-        for (_, future, _), probability in zip(jobs, probabilities.tolist(), strict=True):
-            if not future.done():
-                future.set_result(probability)
+    def _answer(self, jobs: list[Job], probabilities: Probabilities, start: float) -> None:
+        for job, probability in zip(jobs, probabilities.tolist(), strict=True):
+            if not job.future.done():
+                job.future.set_result(probability)
+        self._trace(jobs, start)
 
-    @staticmethod
-    def _fail(jobs: list[Job], error: Exception) -> None:
-        for _, future, _ in jobs:
-            if not future.done():
-                future.set_exception(error)
+    def _fail(self, jobs: list[Job], error: Exception, start: float) -> None:
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(error)
+        self._trace(jobs, start, error)
+
+    def _trace(self, jobs: list[Job], start: float, error: Exception | None = None) -> None:
+        if self._tracing is not None:
+            members = [(job.span, job.queued) for job in jobs]
+            self._tracing.batch(members, start, time.perf_counter(), error)
 
 
 def _stack(jobs: list[Job]) -> Rows:
-    return jobs[0][0] if len(jobs) == 1 else np.concatenate([row for row, _, _ in jobs])
+    return jobs[0].row if len(jobs) == 1 else np.concatenate([job.row for job in jobs])

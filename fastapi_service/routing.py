@@ -36,14 +36,14 @@ class ScoringRoute(APIRoute):
         )
         if len(parameters) != 1 or others or self.response_field is None:
             raise TypeError(f"{path}: a scoring endpoint takes one body model and returns one")
-        self._request = cast(type[BaseModel], parameters[0].field_info.annotation)
+        self._request = cast(type[wire.ScoreRequest | wire.BatchScoreRequest], parameters[0].field_info.annotation)
         response: type[BaseModel] = self.response_model
         self._serialize = response.__pydantic_serializer__.to_json
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The edge gives the whole body in one message.
         request = wire.parse(self._request, (await receive())["body"])
-        exchange_of(scope).admit()
+        exchange_of(scope).admit(request.row_count)
         body = self._serialize(await self.endpoint(request))
         await send(
             {

@@ -13,8 +13,10 @@ from pydantic import BaseModel
 from benchmarks.contenders.predictors import MODEL_VARIABLE, load
 from fastapi_service.batcher import Batcher
 from shared.model.package import load_package
+from shared.serving.gate import Gate
+from shared.serving.health import Health
 from shared.serving.inference import Inference
-from shared.telemetry.start import start_metrics
+from shared.telemetry.start import Telemetry
 
 STEPS = set(os.environ["BENCH_STEPS"].split(","))
 
@@ -23,9 +25,9 @@ STEPS = set(os.environ["BENCH_STEPS"].split(","))
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     if "eager" in STEPS:
         package = load_package(Path(os.environ[MODEL_VARIABLE]))
-        metrics = start_metrics(package.manifest, package.predictor.backend, lambda: 0)
-        inference = Inference(package.predictor, package.golden_rows, metrics, max_batch_rows=128)
-        app.state.batcher = Batcher(inference, metrics, max_batch_rows=128)
+        health = Health(Gate(max_in_flight=1024, deadline_seconds=10), hang_seconds=0)
+        inference = Inference(package, Telemetry(), health, max_batch_rows=128)
+        app.state.batcher = Batcher(inference, Telemetry(), max_batch_rows=128)
     else:
         app.state.predict = load()
     if "frozen" in STEPS:

@@ -44,6 +44,10 @@ class ScoreRequest(BaseModel):
 
     features: Row
 
+    @property
+    def row_count(self) -> int:
+        return 1
+
 
 class BatchScoreRequest(BaseModel):
     """Rows to score, each as in a single request."""
@@ -51,6 +55,10 @@ class BatchScoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rows: list[Row]
+
+    @property
+    def row_count(self) -> int:
+        return len(self.rows)
 
 
 class ScoreResponse(BaseModel):
@@ -139,7 +147,7 @@ def batch_score_request(n_features: int) -> type[BatchScoreRequest]:
     return create_model("BatchScoreRequest", __base__=BatchScoreRequest, __doc__=BatchScoreRequest.__doc__, rows=rows)
 
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=ScoreRequest | BatchScoreRequest)
 
 
 def parse(model: type[M], body: bytes) -> M:

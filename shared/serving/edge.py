@@ -24,6 +24,7 @@ from shared.serving.asgi import ASGIApp, Receive, Scope, Send
 from shared.serving.exchange import EXCHANGE, Exchange
 from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders, new_request_id
+from shared.serving.inference import PredictionError
 from shared.serving.keys import ApiKeys
 
 EXTENSION = "extension"
@@ -84,6 +85,7 @@ class Edge:
         exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send)
         method = scope["method"]
         route, allowed = self._route(scope["path"])
+        exchange.begin(method, route, scope, headers)
         try:
             if method not in allowed:
                 raise MethodNotAllowed(", ".join(sorted(allowed))) if allowed else NotFound
@@ -104,11 +106,13 @@ class Edge:
         except asyncio.CancelledError:
             if not await exchange.expired_answer():
                 raise
+        except PredictionError:
+            await exchange.refuse(InternalError())  # logged where it happened, once for its whole batch
         except Exception:
-            logger.exception("request %s failed", exchange.request_id)
+            logger.exception("request failed", extra={"fields": exchange.identity})
             await exchange.refuse(InternalError())
         finally:
-            exchange.close(method, route)
+            exchange.close()
 
     def _route(self, path: str) -> tuple[str, frozenset[str]]:
         """The template of a path, for metrics, and the methods it answers: none where there is no such route."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from shared.contract.errors import (
     PROBLEM_CONTENT_TYPE,
@@ -20,6 +20,14 @@ from shared.contract.errors import (
 from shared.serving.asgi import Message, Receive, Scope, Send
 from shared.serving.discard import discard_body
 from shared.serving.gate import Gate
+from shared.serving.headers import RequestHeaders
+from shared.telemetry.access import Answered
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
 EXCHANGE = "twinscore"
 """Key of the request's `Exchange` in the ASGI scope."""
@@ -49,19 +57,25 @@ class Exchange:
         "_expired",
         "_gate",
         "_late",
+        "_method",
         "_reading",
         "_receive",
         "_refusal",
         "_replacing",
+        "_route",
         "_send",
         "_shut",
         "_started",
         "_status",
         "_task",
+        "_token",
+        "_traceparent",
         "_unread",
         "deadline",
         "problem",
         "request_id",
+        "rows",
+        "span",
     )
 
     def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send) -> None:
@@ -70,6 +84,11 @@ class Exchange:
         self.request_id = request_id
         self.problem: Problem | None = None
         """Set by a handler whose framework words exceptions its own way: goes out in place of its error answer."""
+        self.rows = 0
+        """Rows to score, once the body is valid."""
+        self.span: Span | None = None
+        """The server span, where the request is traced."""
+        self._token: Token[Context] | None = None
         self._gate = gate
         self._receive = receive
         self._send = send
@@ -88,12 +107,34 @@ class Exchange:
         self._late: asyncio.Future[None] | None = None
         self.deadline = gate.watch(self)
 
-    def admit(self) -> None:
+    def begin(self, method: str, route: str, scope: Scope, headers: RequestHeaders) -> None:
+        """Tells what the request is; `route` is a template. Its span, where it is traced, becomes the task's current one."""
+        self._method, self._route, self._traceparent = method, route, headers.traceparent
+        telemetry = self._gate.telemetry
+        if telemetry is not None and telemetry.tracing is not None:
+            tracing = telemetry.tracing
+            self.span = tracing.begin(method, route, scope, headers.traceparent, headers.tracestate)
+            if self.span is not None:
+                self._token = tracing.enter(self.span)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a log line needs to be found by."""
+        found = {"request_id": self.request_id}
+        if self.span is not None:
+            found["trace_id"] = f"{self.span.get_span_context().trace_id:032x}"
+        return found
+
+    def admit(self, rows: int) -> None:
         """Takes a slot; call it once the body is valid and before anything is predicted.
+
+        Args:
+            rows: how many the body holds.
 
         Raises:
             NotReady, TooManyRequests: see `Gate.admit`.
         """
+        self.rows = rows
         self._gate.admit()
         self._admitted = True
 
@@ -199,12 +240,20 @@ class Exchange:
             await self.refuse(DeadlineExceeded())
         return self._expired
 
-    def close(self, method: str, route: str) -> None:
-        """Gives everything back, and notes the request: `route` is a template."""
+    def close(self) -> None:
+        """Gives everything back, and notes the request."""
         self._closed = True
         gate = self._gate
         gate.forget(self)
         if self._admitted:
             gate.release()
-        if gate.metrics is not None and self._status:
-            gate.metrics.request(method, route, self._status, time.perf_counter() - self._began, self._refusal)
+        telemetry = gate.telemetry
+        if telemetry is not None:
+            if self._token is not None and telemetry.tracing is not None:
+                telemetry.tracing.leave(self._token)
+            seconds = time.perf_counter() - self._began
+            request = Answered(
+                *(self._method, self._route, self._status, seconds, self._refusal),
+                *(self.rows, self.request_id, self._traceparent, self.span),
+            )
+            telemetry.request(request)

@@ -7,9 +7,10 @@ import gc
 from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
+from shared.telemetry.logs import event
 
 if TYPE_CHECKING:
-    from shared.telemetry.metrics import Metrics
+    from shared.telemetry.start import Telemetry
 
 MAX_SWEEP_SECONDS = 0.25
 """Deadlines are enforced at this grain, or at a twentieth of the deadline where that is finer."""
@@ -31,8 +32,9 @@ class Gate:
         """Rows are scored: true from readiness until the drain time is over."""
         self.in_flight = 0
         """Requests admitted and not yet answered."""
-        self.metrics: Metrics | None = None
+        self.telemetry: Telemetry | None = None
         """Of this process; set before the gate opens."""
+        self._draining = False
         self.max_in_flight = max_in_flight
         self.deadline_seconds = deadline_seconds
         # Deadlines are all equally long, so the oldest open request is the next to expire: one timer serves all.
@@ -50,19 +52,31 @@ class Gate:
 
     def begin_drain(self) -> None:
         """`/readyz` says no from here on; requests are still answered."""
+        self._draining = True
+        self._set_ready(False)
+        event("draining", "draining: /readyz is 503, requests are still answered")
+
+    def suspend(self) -> None:
+        """The predictor is faulty: `/readyz` says no until `resume`; requests are still tried."""
         self._set_ready(False)
 
+    def resume(self) -> None:
+        """The predictor answers right again."""
+        self._set_ready(self.accepting and not self._draining)
+
     def close(self) -> None:
-        """Rows are refused from here on; what was measured is written."""
+        """Rows are refused from here on; what was noted is written."""
+        self._draining = True
         self._set_ready(False)
         self.accepting = False
-        if self.metrics is not None:
-            self.metrics.flush()
+        event("stopped", "stopped")
+        if self.telemetry is not None:
+            self.telemetry.close()
 
     def _set_ready(self, ready: bool) -> None:
         self.ready = ready
-        if self.metrics is not None:
-            self.metrics.ready.set(ready)
+        if self.telemetry is not None and self.telemetry.metrics is not None:
+            self.telemetry.metrics.ready.set(ready)
 
     def admit(self) -> None:
         """Takes a slot for a request whose body is valid; the edge gives it back.

@@ -12,10 +12,11 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestHeaders:
     """The few headers the contract speaks of; the first of a repeated header counts."""
 
-    __slots__ = ("authorization", "content_length", "json", "request_id")
+    __slots__ = ("authorization", "content_length", "json", "request_id", "traceparent", "tracestate")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         content_type = request_id = content_encoding = content_length = authorization = None
+        traceparent = tracestate = None
         for name, value in headers:
             if name == b"content-type":
                 content_type = content_type or value
@@ -27,6 +28,12 @@ class RequestHeaders:
                 authorization = authorization or value
             elif name == b"content-encoding":
                 content_encoding = content_encoding or value
+            elif name == b"traceparent":
+                traceparent = traceparent or value
+            elif name == b"tracestate":
+                tracestate = tracestate or value
+        self.traceparent = traceparent
+        self.tracestate = tracestate
         self.authorization = authorization
         self.request_id = None
         if request_id is not None and REQUEST_ID.fullmatch(request_id):

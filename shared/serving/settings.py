@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contract.errors import UserError
 from shared.serving.keys import ApiKeys
+from shared.telemetry.logs import LogFormat
 
 PREFIX = "TWINSCORE_"
 
@@ -62,6 +63,23 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None,
         description="File with a line `sha256:<hex> <comment>` for each API key (see `twinscore key`); unset: none is needed.",
+    )
+    tls_cert_file: Path | None = Field(
+        None, description="PEM file of the TLS certificate and its chain; with tls_key_file the service speaks HTTPS."
+    )
+    tls_key_file: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    hang_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="A worker whose event loop or predictor stands still for this long is ended, "
+        "so that it is replaced; 0 never.",
+    )
+    metrics: bool = Field(True, description="Keep Prometheus metrics; without them /metrics is empty.")
+    access_log: bool = Field(True, description="Log a line for each request.")
+    log_format: LogFormat = Field(
+        "auto", description="json, text, or auto: text where standard error is a terminal, else json."
     )
     bentoml_pages: bool = Field(
         True,

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.utils import floatToGoString
 
 from shared.contract import errors, routes
 from shared.model.manifest import Manifest
 from shared.model.predictor import Probabilities, Rows
+from shared.model.scores import SCORE_EDGES
+from shared.telemetry.access import Answered
+from shared.telemetry.later import Later
 from shared.telemetry.multiprocess import exposition
-
-FLUSH_SECONDS: Final = 0.05
-MAX_PENDING: Final = 4096
-"""Notes of one kind kept before they are written out of turn."""
 
 DURATION_BUCKETS: Final = (
     *(0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075),
@@ -32,10 +32,8 @@ INFERENCE_BUCKETS: Final = (
     *(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
 )
 ROW_BUCKETS: Final = tuple(float(2**power) for power in range(11))
-PROBABILITY_BUCKETS: Final = (
-    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
-    *(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
-)
+PROBABILITY_BUCKETS: Final = SCORE_EDGES[1:]
+"""Those of the training scores, which `probability_reference` tells, so that rules can compare the two."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER: Final = "other"
@@ -72,12 +70,10 @@ class Metrics:
         in_flight: tells how many requests hold a slot.
     """
 
-    content_type = CONTENT_TYPE_LATEST
-
     def __init__(self, directory: Path, manifest: Manifest, backend: str, in_flight: Callable[[], int]) -> None:
         self.directory = directory
         self.registry = CollectorRegistry()
-        self._timer: asyncio.TimerHandle | None = None
+        self._later = Later(self._write)
         self._names = manifest.feature_names
         self._low = np.array([_or(f.observed_min, -np.inf) for f in manifest.features], dtype=np.float32)
         self._high = np.array([_or(f.observed_max, np.inf) for f in manifest.features], dtype=np.float32)
@@ -87,6 +83,7 @@ class Metrics:
         self._in_flight = in_flight
         self._define()
         self.model_info.labels(manifest.name, manifest.version, manifest.sha256, backend).set(1)
+        self._set_reference(manifest)
         self._start_at_zero()
 
     def _define(self) -> None:
@@ -114,6 +111,8 @@ class Metrics:
         self.requests_in_flight = gauge("http_requests_in_flight", "Requests with a slot.", "livesum")
         self.ready = gauge("ready", "1 while /readyz says yes in every worker.", "livemin")
         self.model_info = gauge("model_info", "The model served.", "livemax", "name", "version", "sha256", "backend")
+        self.failures = counter("inference_failures", "Calls of the predictor that raised or answered nonsense.")
+        self.reference = gauge("probability_reference", "Share of the training scores up to le.", "livemax", "le")
         self.out_of_range = counter("feature_out_of_range", "Values outside the training range.", "feature")
         self.missing = counter("feature_missing", "Missing values.", "feature")
         self.inference_seconds = BulkHistogram(
@@ -132,6 +131,14 @@ class Metrics:
         )
         self._bulk = [self.inference_seconds, self.batch_rows, self.queue_seconds, self.probability]
         self._durations: dict[tuple[str, str], BulkHistogram] = {}
+
+    def _set_reference(self, manifest: Manifest) -> None:
+        scores = manifest.score_distribution
+        if scores is None or tuple(scores.edges) != SCORE_EDGES or not sum(scores.counts):
+            return  # a package without them, or with bins of its own, cannot be compared
+        shares = np.cumsum(scores.counts) / sum(scores.counts)
+        for bound, share in zip((*PROBABILITY_BUCKETS, np.inf), (*shares.tolist(), 1.0), strict=True):
+            self.reference.labels(floatToGoString(bound)).set(share)
 
     def _start_at_zero(self) -> None:
         """Known series exist before their first event: a rate over a series that has just appeared misses it."""
@@ -158,17 +165,16 @@ class Metrics:
             self._durations[method, route] = found
         return found
 
-    def request(self, method: str, route: str, status: int, seconds: float, problem: str | None) -> None:
-        """Notes an answered request; `route` is a template, `problem` the slug of its refusal."""
-        if method not in METHODS:
-            method = OTHER
-        key = (method, route, status)
+    def request(self, request: Answered) -> None:
+        """Notes an answered request."""
+        method = request.method if request.method in METHODS else OTHER
+        key = (method, request.route, request.status)
         self._counts[key] = self._counts.get(key, 0) + 1
-        if problem is not None:
-            self._refused[problem] = self._refused.get(problem, 0) + 1
-        pending = self._durations_of(method, route).pending
-        pending.append(seconds)
-        self._later(len(pending))
+        if request.problem is not None:
+            self._refused[request.problem] = self._refused.get(request.problem, 0) + 1
+        pending = self._durations_of(method, request.route).pending
+        pending.append(request.seconds)
+        self._later.noted(len(pending))
 
     def inference(self, rows: Rows, probabilities: Probabilities, seconds: float) -> None:
         """Notes one call of the predictor; `rows` must not change afterwards."""
@@ -176,18 +182,13 @@ class Metrics:
         self.batch_rows.pending.append(len(rows))
         self.probability.pending.extend(probabilities.tolist())
         self._rows.append(rows)
-        self._later(len(self.probability.pending))
-
-    def _later(self, pending: int) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        elif pending > MAX_PENDING:
-            self._timer.cancel()
-            self.flush()
+        self._later.noted(len(self.probability.pending))
 
     def flush(self) -> None:
         """Writes what was noted."""
-        self._timer = None
+        self._later.now()
+
+    def _write(self) -> None:
         for (method, route, status), count in self._counts.items():
             self.requests.labels(method, route, str(status)).inc(count)
         self._counts.clear()
@@ -210,8 +211,6 @@ class Metrics:
 
     async def scrape(self) -> bytes:
         """The body of `GET /metrics`: all workers of the server, summed."""
-        if self._timer is not None:
-            self._timer.cancel()
         self.flush()
         return await asyncio.to_thread(exposition, self.directory)
 

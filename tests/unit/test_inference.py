@@ -6,8 +6,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,11 +15,11 @@ import pytest
 from fastapi_service.batcher import Batcher
 from shared.model.package import ModelPackage, load_package
 from shared.model.predictor import Probabilities, Rows
-from shared.serving.inference import INLINE_SECONDS, Inference
-from shared.telemetry.start import start_metrics
-
-if TYPE_CHECKING:
-    from shared.telemetry.metrics import Metrics
+from shared.serving.gate import Gate
+from shared.serving.health import Health
+from shared.serving.inference import INLINE_SECONDS, Inference, PredictionError
+from shared.telemetry.logs import Logs
+from shared.telemetry.start import Telemetry, start_telemetry
 
 
 class SlowPredictor:
@@ -43,8 +43,8 @@ class SlowPredictor:
 
 
 @pytest.fixture(scope="module")
-def metrics(package: ModelPackage) -> Iterator[Metrics]:
-    yield start_metrics(package.manifest, "onnxruntime", lambda: 0)
+def telemetry(package: ModelPackage) -> Iterator[Telemetry]:
+    yield start_telemetry(package, lambda: 0, Logs("fastapi", "json"), access_log=False)
     from prometheus_client.values import close_all_multiprocess_files
 
     close_all_multiprocess_files()
@@ -55,21 +55,26 @@ def packaged(default_model: Path) -> ModelPackage:
     return load_package(default_model)
 
 
-def counted(metrics: Metrics, what: str = "sum") -> float:
+def inference_of(package: ModelPackage, telemetry: Telemetry, *, max_batch_rows: int) -> Inference:
+    health = Health(Gate(max_in_flight=1024, deadline_seconds=10), hang_seconds=0)
+    return Inference(package, telemetry, health, max_batch_rows=max_batch_rows)
+
+
+def counted(telemetry: Telemetry, what: str = "sum") -> float:
     """Rows predicted by this process so far, as a scrape tells; with `count`, the predictions."""
-    lines = asyncio.run(metrics.scrape()).decode().splitlines()
+    lines = asyncio.run(telemetry.scrape()).decode().splitlines()
     return next(float(line.split()[1]) for line in lines if line.startswith(f"twinscore_inference_batch_rows_{what}"))
 
 
 def test_a_large_batch_gives_way_to_the_loop_and_every_slice_is_counted(
-    packaged: ModelPackage, metrics: Metrics
+    packaged: ModelPackage, telemetry: Telemetry
 ) -> None:
-    before = counted(metrics)
+    before = counted(telemetry)
     slow = SlowPredictor(packaged, INLINE_SECONDS / 20)
     rows = np.resize(packaged.golden_rows, (200, packaged.golden_rows.shape[1]))
 
     async def run() -> tuple[Probabilities, int]:
-        inference = Inference(slow, packaged.golden_rows, metrics, max_batch_rows=128)
+        inference = inference_of(replace(packaged, predictor=slow), telemetry, max_batch_rows=128)
         assert 0 < inference.slice_rows < 64
         turns = 0
 
@@ -86,19 +91,21 @@ def test_a_large_batch_gives_way_to_the_loop_and_every_slice_is_counted(
 
     probabilities, turns = asyncio.run(run())
     assert turns >= 3
-    assert counted(metrics) - before == 200
+    assert counted(telemetry) - before == 200
     assert probabilities.tobytes() == packaged.predictor(rows).tobytes()
 
 
-def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(packaged: ModelPackage, metrics: Metrics) -> None:
-    before = counted(metrics)
+def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(
+    packaged: ModelPackage, telemetry: Telemetry
+) -> None:
+    before = counted(telemetry)
     slow = SlowPredictor(packaged, INLINE_SECONDS * 5)
 
     async def run() -> tuple[list[float], float]:
-        inference = Inference(slow, packaged.golden_rows, metrics, max_batch_rows=4)
+        inference = inference_of(replace(packaged, predictor=slow), telemetry, max_batch_rows=4)
         assert not inference.inline
         slow.threads.clear()
-        batcher = Batcher(inference, metrics, max_batch_rows=4)
+        batcher = Batcher(inference, telemetry, max_batch_rows=4)
         longest = 0.0
 
         async def watch() -> None:
@@ -120,30 +127,30 @@ def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(packaged: M
     assert singles == packaged.predictor(packaged.golden_rows[:10]).tolist()
     assert len(slow.threads) == 1
     assert threading.get_ident() not in slow.threads
-    assert counted(metrics) - before == 18
+    assert counted(telemetry) - before == 18
     # The predictions took 180 ms: the loop did not wait for them.
     assert longest < 0.15
 
 
-def test_rows_that_queue_in_one_turn_share_a_batch(packaged: ModelPackage, metrics: Metrics) -> None:
-    before, batches = counted(metrics), counted(metrics, "count")
+def test_rows_that_queue_in_one_turn_share_a_batch(packaged: ModelPackage, telemetry: Telemetry) -> None:
+    before, batches = counted(telemetry), counted(telemetry, "count")
 
     async def run() -> list[float]:
-        inference = Inference(packaged.predictor, packaged.golden_rows, metrics, max_batch_rows=128)
-        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        inference = inference_of(packaged, telemetry, max_batch_rows=128)
+        batcher = Batcher(inference, telemetry, max_batch_rows=128)
         return list(await asyncio.gather(*(batcher.predict(row[np.newaxis]) for row in packaged.golden_rows[:40])))
 
     assert asyncio.run(run()) == packaged.predictor(packaged.golden_rows[:40]).tolist()
-    assert counted(metrics) - before == 40
-    assert counted(metrics, "count") - batches < 40
+    assert counted(telemetry) - before == 40
+    assert counted(telemetry, "count") - batches < 40
 
 
-def test_a_cancelled_row_is_not_computed(packaged: ModelPackage, metrics: Metrics) -> None:
-    before = counted(metrics)
+def test_a_cancelled_row_is_not_computed(packaged: ModelPackage, telemetry: Telemetry) -> None:
+    before = counted(telemetry)
 
     async def run() -> None:
-        inference = Inference(packaged.predictor, packaged.golden_rows, metrics, max_batch_rows=128)
-        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        inference = inference_of(packaged, telemetry, max_batch_rows=128)
+        batcher = Batcher(inference, telemetry, max_batch_rows=128)
         rows = packaged.golden_rows
         waiting = [asyncio.ensure_future(batcher.predict(row[np.newaxis])) for row in rows[:3]]
         waiting[1].cancel()
@@ -152,10 +159,10 @@ def test_a_cancelled_row_is_not_computed(packaged: ModelPackage, metrics: Metric
         assert [answers[0], answers[2]] == packaged.predictor(rows[[0, 2]]).tolist()
 
     asyncio.run(run())
-    assert counted(metrics) - before == 2
+    assert counted(telemetry) - before == 2
 
 
-def test_a_predictor_that_fails_fails_its_batch_and_no_other(packaged: ModelPackage, metrics: Metrics) -> None:
+def test_a_predictor_that_fails_fails_its_batch_and_no_other(packaged: ModelPackage, telemetry: Telemetry) -> None:
     class Failing:
         backend = "failing"
         broken = False
@@ -168,11 +175,11 @@ def test_a_predictor_that_fails_fails_its_batch_and_no_other(packaged: ModelPack
     failing = Failing()
 
     async def run() -> None:
-        inference = Inference(failing, packaged.golden_rows, metrics, max_batch_rows=128)
-        batcher = Batcher(inference, metrics, max_batch_rows=128)
+        inference = inference_of(replace(packaged, predictor=failing), telemetry, max_batch_rows=128)
+        batcher = Batcher(inference, telemetry, max_batch_rows=128)
         row = packaged.golden_rows[:1]
         failing.broken = True
-        with pytest.raises(ValueError, match="broken"):
+        with pytest.raises(PredictionError, match="broken"):
             await batcher.predict(row)
         failing.broken = False
         assert await batcher.predict(row) == packaged.predictor(row)[0]
