@@ -1,7 +1,6 @@
 """What BentoML reads from the environment, set before anything of it is loaded.
 
-It holds however the service is started: a Bento's image runs `bentoml serve` itself. A variable that is already set
-wins.
+It holds however the service is started: a Bento's image runs `bentoml serve` itself.
 """
 
 from __future__ import annotations
@@ -10,5 +9,8 @@ import os
 
 
 def configure() -> None:
-    """BentoML reports its usage to its makers unless told not to."""
+    """Call it before BentoML is imported."""
+    # BentoML reports its usage to its makers unless told not to.
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    # In a container, which this variable tells of, BentoML's supervisor would not replace a worker that was killed.
+    os.environ.pop("BENTOML_CONTAINERIZED", None)

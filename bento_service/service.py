@@ -1,11 +1,9 @@
 """The BentoML service, in the order in which it comes to life; `fastapi_service/app.py` has the same steps."""
 
-import os
-
 import bentoml
 import numpy as np
 
-from bento_service import dispatcher
+from bento_service import dispatcher, supervisor
 from bento_service.io import descriptors
 from bento_service.reading import reading_routes
 from bento_service.store import stored_model
@@ -55,7 +53,7 @@ class FraudDetector:
     model = stored
 
     def __init__(self) -> None:
-        Drain(gate, settings.drain_seconds).install(supervisor=os.getppid())
+        Drain(gate, settings.drain_seconds).install(supervisor)
         package = load_package(directory, settings.backend)
         telemetry = start_telemetry(
             package,
@@ -63,7 +61,7 @@ class FraudDetector:
             logs,
             metrics=settings.metrics,
             access_log=settings.access_log,
-            server_pid=os.getppid(),
+            server_pid=supervisor,
         )
         gate.telemetry = reading.state.telemetry = telemetry
         reading.state.card = package.card.model_dump_json()

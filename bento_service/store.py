@@ -11,7 +11,7 @@ from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
 
 from shared.contract.errors import UserError
-from shared.model.locate import DEFAULT_NAME, version_key
+from shared.model.locate import DEFAULT_NAME, latest_package, version_key
 from shared.model.manifest import Manifest, read_manifest
 from shared.model.package import load_package
 
@@ -24,19 +24,36 @@ def import_package(directory: Path) -> str:
     Raises:
         UserError: the package cannot be served.
     """
-    manifest = load_package(directory).manifest
+    manifest = read_manifest(directory)
     tag = f"{manifest.name}:{manifest.version}"
     try:
         stored = bentoml.models.get(tag)
     except NotFound:
-        pass
+        load_package(directory)
     else:
         if _same(Path(stored.path), manifest):
             return tag
+        load_package(directory)
         bentoml.models.delete(tag)
     with bentoml.models.create(tag, metadata={"sha256": manifest.sha256}) as model:
         shutil.copytree(directory, model.path, dirs_exist_ok=True)
     return tag
+
+
+def store_latest() -> Path:
+    """Sees to it that the latest package under models/, if there is any, is stored; returns the folder that is served.
+
+    Raises:
+        UserError: there is none in either place, or it cannot be served.
+    """
+    try:
+        import_package(latest_package())
+    except UserError as error:
+        try:
+            latest_tag()
+        except UserError:
+            raise error from None
+    return stored_model(None)[1]
 
 
 def latest_tag(name: str = DEFAULT_NAME) -> str:

@@ -20,11 +20,9 @@ from typing import Any
 import psutil
 
 from shared.serving.gate import Gate
+from shared.serving.supervisor import SUPERVISOR_VARIABLE
 
 PARENT_POLL_SECONDS = 1.0
-
-SUPERVISOR_VARIABLE = "TWINSCORE_SUPERVISOR_PID"
-"""Set by `twinscore serve` for the processes it starts, however deep."""
 
 
 class Drain:

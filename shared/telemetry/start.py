@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,12 +98,27 @@ def start_telemetry(
     return Telemetry(kept, _tracing(logs.variant, manifest), AccessLog(logs, manifest.version) if access_log else None)
 
 
+def traces_wanted() -> bool:
+    """Whether OpenTelemetry's standard variables ask for traces."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() == "none":
+        return False
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+
+
+def check_tracing() -> None:
+    """Raises UserError where a variable of OpenTelemetry asks for what cannot be had."""
+    if traces_wanted():
+        from shared.telemetry.tracing import make_exporter
+
+        make_exporter()
+
+
 def _tracing(variant: str, manifest: Manifest) -> Tracing | None:
-    import os
-
-    # Asked before the SDK is imported, which a service without traces does not need.
-    if not any(name.endswith("ENDPOINT") and name.startswith("OTEL_EXPORTER_OTLP") for name in os.environ):
+    if not traces_wanted():
         return None
-    from shared.telemetry import tracing
+    # Here: a service without traces does not need the SDK.
+    from shared.telemetry.tracing import start_tracing
 
-    return tracing.start_tracing(variant, manifest) if tracing.wanted() else None
+    return start_tracing(variant, manifest)

@@ -218,21 +218,8 @@ def _fail(span: Span, error: BaseException | None) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-def wanted() -> bool:
-    """Whether the standard variables ask for traces."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() == "none":
-        return False
-    return bool(os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
-
-
 def start_tracing(variant: str, manifest: Manifest) -> Tracing:
-    """Traces of this process, sent by OTLP.
-
-    Raises:
-        UserError: a variable asks for what cannot be had.
-    """
+    """Traces of this process, sent by OTLP. Raises UserError: see `make_exporter`."""
     attributes: dict[str, str] = {
         "service.version": __version__,
         "service.instance.id": f"{os.uname().nodename}:{os.getpid()}",
@@ -241,10 +228,15 @@ def start_tracing(variant: str, manifest: Manifest) -> Tracing:
         "OTEL_RESOURCE_ATTRIBUTES", ""
     ):
         attributes["service.name"] = f"twinscore-{variant}"
-    return Tracing(BatchSpanProcessor(_exporter()), Resource.create(attributes), manifest)
+    return Tracing(BatchSpanProcessor(make_exporter()), Resource.create(attributes), manifest)
 
 
-def _exporter() -> SpanExporter:
+def make_exporter() -> SpanExporter:
+    """By OTLP, over the protocol that the standard variables name.
+
+    Raises:
+        UserError: the protocol is unknown, or its exporter is not installed.
+    """
     protocol = (
         os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
         or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")

@@ -1,0 +1,31 @@
+"""What can be wrong with settings and files is told before a server is started, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.contract.errors import UserError
+from shared.model.files import read_files
+from shared.model.manifest import read_manifest
+from shared.serving.settings import Settings
+from shared.telemetry.start import check_tracing
+
+
+def check(settings: Settings, directory: Path) -> None:
+    """Reads all that a service will read when it starts.
+
+    Raises:
+        UserError: naming the setting or the file, and the reason.
+    """
+    settings.api_keys()
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        raise UserError("TWINSCORE_TLS_CERT_FILE and TWINSCORE_TLS_KEY_FILE go together: set both, or none")
+    for name, path in (("CERT", settings.tls_cert_file), ("KEY", settings.tls_key_file)):
+        if path is not None and not path.is_file():
+            raise UserError(f"TWINSCORE_TLS_{name}_FILE={path}: there is no such file")
+    if settings.backend is not None:
+        from shared.model.predictor import check_backend
+
+        check_backend(settings.backend)
+    check_tracing()
+    read_files(directory, read_manifest(directory))

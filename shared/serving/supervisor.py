@@ -1,0 +1,193 @@
+"""Child processes that live and die together: whole services, or the workers of one. Nothing heavy is imported here.
+
+What has served before is started again when it dies unasked; what dies before it could serve stops everything, for
+then it is a setting or a file that is wrong. A signal is passed on once, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+SUPERVISOR_VARIABLE = "TWINSCORE_SUPERVISOR_PID"
+"""Process id of the outermost supervisor, for the processes it starts, however deep."""
+
+POLL_SECONDS = 0.02
+MAX_RESTARTS, RESTART_SECONDS = 10, 60.0
+"""More restarts than this in that time, and the supervisor gives up: whoever started it knows better what to do."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """How to start one process.
+
+    Attributes:
+        name: what to call it in messages.
+        arguments: the command line after the Python interpreter.
+        environment: added to this process's own.
+        url: where it will listen.
+        forwards: it passes SIGINT on to its own children, so that they need not be told as well.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    url: str
+    forwards: bool = False
+
+
+class Supervisor:
+    """Runs children, each in a session of its own, so that Ctrl-C reaches only this process.
+
+    Args:
+        children: what to run.
+        stop_seconds: asked, once they are to stop, for how long they may take before they are killed.
+        file_descriptors: what they inherit.
+    """
+
+    def __init__(
+        self, children: Sequence[Child], *, stop_seconds: Callable[[], float], file_descriptors: Sequence[int] = ()
+    ) -> None:
+        self._children = children
+        self._stop_seconds = stop_seconds
+        self._file_descriptors = file_descriptors
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._signals: list[int] = []
+        self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
+
+    def run(self, when_ready: Callable[[], None] | None = None) -> int:
+        """Starts all, calls `when_ready` once every one is ready, and waits. Returns the exit code.
+
+        A signal stops them all: 0. A child that ends before all are ready stops the others: its exit code, 1 for 0.
+        """
+        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._running = [self._start(child) for child in self._children]
+            if self._until_ready() and when_ready is not None:
+                when_ready()
+            while not self._signals and self._until_replaced():
+                time.sleep(POLL_SECONDS)
+            return 0 if self._signals else (self._ended() or 1)
+        finally:
+            self._stop()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _start(self, child: Child) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, *child.arguments],
+            env={SUPERVISOR_VARIABLE: str(os.getpid()), **os.environ, **child.environment},
+            start_new_session=True,
+            pass_fds=self._file_descriptors,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _ended(self) -> int | None:
+        codes = [code for child in self._running if (code := child.poll()) is not None]
+        return codes[0] if codes else None
+
+    def _until_ready(self) -> bool:
+        waiting = {child.url for child in self._children}
+        while waiting and not self._signals and self._ended() is None:
+            waiting = {url for url in waiting if not is_ready(url)}
+            time.sleep(POLL_SECONDS)
+        self._settled = not waiting
+        return self._settled
+
+    def _until_replaced(self) -> bool:
+        """Starts again what has died. False when that is of no use."""
+        for index, (child, process) in enumerate(zip(self._children, self._running, strict=True)):
+            code = process.poll()
+            if code is None:
+                continue
+            now = time.monotonic()
+            often = len(self._restarts) == MAX_RESTARTS and now - self._restarts[0] < RESTART_SECONDS
+            if not self._settled or often:
+                return False
+            self._restarts.append(now)
+            print(f"{child.name} ended with code {code}: started again", file=sys.stderr, flush=True)  # noqa: T201
+            self._running[index] = self._start(child)
+        return True
+
+    def _stop(self) -> None:
+        """Passes the signal on; a second signal, or the time being over, ends every process there is."""
+        if all(child.poll() is not None for child in self._running):
+            return
+        first = self._signals[0] if self._signals else signal.SIGTERM
+        families = [_family(process.pid) for process in self._running]
+        for child, family in zip(self._children, families, strict=True):
+            # SIGINT goes to all, as in a terminal: uvicorn's supervisor, getting it alone, would stop its workers with
+            # SIGTERM, which drains.
+            for process in family if first == signal.SIGINT and not child.forwards else family[:1]:
+                with contextlib.suppress(ProcessLookupError, _no_such_process()):
+                    process.send_signal(first)
+        until = time.monotonic() + self._stop_seconds()
+        while any(child.poll() is None for child in self._running):
+            if time.monotonic() > until or len(self._signals) > 1:
+                break
+            time.sleep(POLL_SECONDS)
+        for process in [process for family in families for process in family]:
+            with contextlib.suppress(ProcessLookupError, _no_such_process()):
+                process.kill()
+        for running in self._running:
+            running.wait()
+
+
+def _no_such_process() -> type[Exception]:
+    import psutil
+
+    return psutil.NoSuchProcess
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started; BentoML's workers lead sessions of their own, so no group holds them."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _die_with_parent() -> None:
+    """In the child: SIGTERM when the parent is gone, even by SIGKILL."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def is_ready(url: str) -> bool:
+    """Whether `GET /readyz` says so. A certificate is not verified: this is the process we started."""
+    # Not urllib: its import would take as long as all the rest here.
+    scheme, _, address = url.partition("://")
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=1) as plain:
+            connection: socket.socket = plain
+            if scheme == "https":
+                import ssl
+
+                connection = ssl._create_unverified_context().wrap_socket(plain)
+            with connection:
+                connection.sendall(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                return connection.recv(12).endswith(b" 200")
+    except OSError:
+        return False
