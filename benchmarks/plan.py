@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.contenders.catalog import BATCHERS, BY_NAME, CONTENDERS, LADDER, OURS, Contender
+from benchmarks.contenders.catalog import BATCHERS, BY_NAME, CONTENDERS, LADDER, OURS, TELEMETRY, WORKERS, Contender
 from shared.contract.errors import UserError
 
 
@@ -85,6 +85,14 @@ def _suite(suite: str, loads: Loads) -> Iterator[Case]:
         for model in ("packaged", "deep", "huge"):
             for contender in (*(BY_NAME[name] for name in OURS), *BATCHERS):
                 yield Case(suite, contender, "ours", model, closed)
+    elif suite == "telemetry":
+        few = replace(loads, connections=(1, 64), rates=())
+        for framework in OURS:
+            for contender in (BY_NAME[framework], *(c for c in TELEMETRY if c.name.startswith(framework))):
+                yield Case(suite, contender, "ours", "deep", few)
+    elif suite == "workers":
+        for contender in WORKERS:
+            yield Case(suite, contender, "ours", "deep", replace(loads, connections=(64,), rates=()))
     else:
         users = replace(loads, connections=(), rates=(), users=100)
         for name, predictor in (("fastapi", "ours"), ("bento", "ours")):

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,20 @@ def read(path: Path) -> Results:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} does not hold results of `twinscore bench`: {error!r}") from None
+
+
+def together(runs: Sequence[Results]) -> Results:
+    """Several runs as one, described by the last; their commands are kept.
+
+    Raises:
+        UserError: they come from different machines.
+    """
+    machines = {(run.meta["cpu"], run.meta["cores"]) for run in runs}
+    if len(machines) > 1:
+        raise UserError("these results come from different machines: ratios between them mean nothing")
+    commands = "; ".join(run.meta["command"] for run in runs)
+    meta = {**runs[-1].meta, "command": commands, "rounds": max(run.meta["rounds"] for run in runs)}
+    return Results(meta, [measurement for run in runs for measurement in run.measurements])
 
 
 def _measurement(item: dict[str, Any]) -> Measurement:

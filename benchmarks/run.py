@@ -57,10 +57,12 @@ def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Callable[[Measu
         for position, case in enumerate(cases):
             title = f"{case.contender.label} ({case.predictor}, {case.model})"
             tell(f"round {number + 1}/{rounds}, {position + 1}/{len(cases)}: {title}")
-            done(_measure(case, number, folders[case.model], server_core, load_core, tell))
+            both = f"{server_core},{load_core}"
+            pinned = (both, both) if case.contender.shares else (str(server_core), str(load_core))
+            done(_measure(case, number, folders[case.model], *pinned, tell))
 
 
-def _measure(case: Case, number: int, folder: Path, server_core: int, load_core: int, tell: Tell) -> Measurement:
+def _measure(case: Case, number: int, folder: Path, server_core: str, load_core: str, tell: Tell) -> Measurement:
     rows = models.sample(folder)
     bodies = _bodies(case, rows)
     identity = (case.suite, case.contender.name, case.predictor, case.model, number)
@@ -94,7 +96,7 @@ def _measure(case: Case, number: int, folder: Path, server_core: int, load_core:
 Drive = Callable[[], Outcome]
 
 
-def _loads(case: Case, server: Running, bodies: Path, core: int) -> list[tuple[str, int, Drive]]:
+def _loads(case: Case, server: Running, bodies: Path, core: str) -> list[tuple[str, int, Drive]]:
     loads = case.loads
 
     def closed(connections: int) -> Drive:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import CACHE, ROOT
-from benchmarks.contenders.catalog import Contender, Row, environment_of, interpreter
+from benchmarks.contenders.catalog import SINK, Contender, Row, environment_of, interpreter
 from benchmarks.process import Usage, family, usage
+from benchmarks.sink import trace_sink
 
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
@@ -66,9 +67,9 @@ class Running:
 
 @contextmanager
 def running(
-    contender: Contender, model: Path, predictor: str, core: int, expected: tuple[Row, float]
+    contender: Contender, model: Path, predictor: str, core: str, expected: tuple[Row, float]
 ) -> Iterator[Running]:
-    """The contender, pinned to `core`, once it gives `expected` its probability.
+    """The contender, pinned to `core` (or cores, as taskset lists them), once it gives `expected` its probability.
 
     Raises:
         StartError: it ended, or gave no answer in time, or a wrong one.
@@ -79,9 +80,11 @@ def running(
     log = logs / f"{contender.name}-{predictor}.log"
     filled = [part.format(port=port, model=model) for part in contender.arguments]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWINSCORE_", "OTEL_"))}
-    environment = clean | environment_of(contender, port, model, predictor)
-    command = ["taskset", "-c", str(core), str(interpreter(contender.venv)), *filled]
-    with log.open("wb") as output:
+    stack = contextlib.ExitStack()
+    sink = stack.enter_context(trace_sink()) if SINK in contender.environment.values() else ""
+    environment = clean | environment_of(contender, port, model, predictor, sink)
+    command = ["taskset", "-c", core, str(interpreter(contender.venv)), *filled]
+    with stack, log.open("wb") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True

@@ -14,6 +14,7 @@ from benchmarks import CACHE, ROOT
 Row = list[float]
 Venv = Literal["own", "bench", "extra"]
 PORT = "{port}"
+SINK = "{sink}"
 MODEL = "{model}"
 
 
@@ -31,6 +32,7 @@ class Contender:
         body: a row as its request body.
         read: the probability in its answer's JSON.
         metrics: it has our Prometheus metrics, from which batch sizes are read.
+        shares: server and load have all cores between them, not one each.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Contender:
     body: Callable[[Row], Any] = lambda row: {"features": row}
     read: Callable[[Any], float] = lambda answer: float(answer["probability"])
     metrics: bool = False
+    shares: bool = False
 
     def body_bytes(self, row: Row) -> bytes:
         return json.dumps(self.body(row)).encode()
@@ -56,14 +59,15 @@ def _bentoml(service: str) -> list[str]:
     return ["-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", PORT]
 
 
-def _ours(name: str, label: str, variant: str, **settings: str) -> Contender:
+def _ours(name: str, label: str, variant: str, *, workers: int = 1, shares: bool = False, **settings: str) -> Contender:
     return Contender(
         name,
         label,
-        ["-m", "shared.cli", "serve", variant, "--port", PORT, "--model", MODEL],
+        ["-m", "shared.cli", "serve", variant, "--port", PORT, "--model", MODEL, "--workers", str(workers)],
         predictors=("ours",),
         environment={"TWINSCORE_DRAIN_SECONDS": "0", **settings},
-        metrics=True,
+        metrics=settings.get("TWINSCORE_METRICS") != "false",
+        shares=shares,
     )
 
 
@@ -121,6 +125,28 @@ BATCHERS = (
     _ours("bento-native", "Twinscore BentoML, its own batcher", "bento", TWINSCORE_BATCHER="native"),
 )
 
+SILENT = {"TWINSCORE_METRICS": "false", "TWINSCORE_ACCESS_LOG": "false"}
+TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": SINK}
+SAMPLED = {**TRACED, "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"}
+
+TELEMETRY = tuple(
+    _ours(f"{variant}-{name}", f"{label}, {what}", variant, **settings)
+    for variant, label in (("fastapi", "Twinscore FastAPI"), ("bento", "Twinscore BentoML"))
+    for name, what, settings in (
+        ("silent", "all telemetry off", SILENT),
+        ("sampled", "metrics, logs and every twentieth trace", SAMPLED),
+        ("traced", "metrics, logs and every trace", TRACED),
+    )
+)
+
+WORKERS = tuple(
+    _ours(
+        f"{variant}-{count}-workers", f"{label}, {count} worker{'s' * (count > 1)}", variant, workers=count, shares=True
+    )
+    for variant, label in (("fastapi", "Twinscore FastAPI"), ("bento", "Twinscore BentoML"))
+    for count in (1, 2)
+)
+
 
 def _ladder(steps: str, label: str) -> tuple[Contender, Contender]:
     last = steps.rpartition(",")[2]
@@ -143,7 +169,7 @@ LADDER = (
     *_ladder("predictor,eager,frozen", "frozen garbage collection"),
 )
 
-BY_NAME = {contender.name: contender for contender in (*CONTENDERS, *BATCHERS, *LADDER)}
+BY_NAME = {contender.name: contender for contender in (*CONTENDERS, *BATCHERS, *TELEMETRY, *WORKERS, *LADDER)}
 
 
 def interpreter(venv: Venv) -> Path:
@@ -157,7 +183,7 @@ def installed(contender: Contender) -> bool:
     return interpreter(contender.venv).exists()
 
 
-def environment_of(contender: Contender, port: int, model: Path, predictor: str) -> dict[str, str]:
+def environment_of(contender: Contender, port: int, model: Path, predictor: str, sink: str) -> dict[str, str]:
     """What the contender's process gets besides the caller's environment."""
     values = {
         "PYTHONPATH": str(ROOT),
@@ -168,4 +194,4 @@ def environment_of(contender: Contender, port: int, model: Path, predictor: str)
         "BENTOML_DO_NOT_TRACK": "True",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    return values | dict(contender.environment)
+    return values | {key: value.format(sink=sink) for key, value in contender.environment.items()}

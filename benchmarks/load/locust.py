@@ -19,14 +19,14 @@ SECONDS = 50
 SPAWN_RATE = 3
 
 
-def users(url: str, bodies: Path, *, users: int, core: int, seconds: int = SECONDS) -> Outcome:
+def users(url: str, bodies: Path, *, users: int, core: str, seconds: int = SECONDS) -> Outcome:
     """Latencies are Locust's, rounded to two digits from 100 ms on.
 
     Raises:
         LoadError: Locust gave no result.
     """
     parts = urlsplit(url)
-    command = ["taskset", "-c", str(core), str(interpreter("bench")), "-m", "locust", "-f", str(FILE), "--headless"]
+    command = ["taskset", "-c", core, str(interpreter("bench")), "-m", "locust", "-f", str(FILE), "--headless"]
     command += ["--users", str(users), "--spawn-rate", str(SPAWN_RATE), "--run-time", f"{seconds}s", "--json"]
     command += ["--host", f"{parts.scheme}://{parts.netloc}", "--loglevel", "ERROR"]
     environment = {**os.environ, "BENCH_BODIES": str(bodies), "BENCH_PATH": parts.path}

@@ -18,13 +18,13 @@ SCRIPT = Path(__file__).with_name("open_loop.mjs")
 MODULES = CACHE / "node"
 
 
-def open_loop(url: str, bodies: Path, *, rate: int, seconds: float, core: int) -> Outcome:
+def open_loop(url: str, bodies: Path, *, rate: int, seconds: float, core: str) -> Outcome:
     """Posts the lines of `bodies` in turn, `rate` a second.
 
     Raises:
         LoadError: loadtest gave no result.
     """
-    command = ["taskset", "-c", str(core), "node", str(SCRIPT), str(MODULES), url, str(bodies)]
+    command = ["taskset", "-c", core, "node", str(SCRIPT), str(MODULES), url, str(bodies)]
     command += [str(rate), str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 120)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -15,14 +15,14 @@ class LoadError(Exception):
     """A load generator that did not do its work; the message is what it said."""
 
 
-def closed_loop(url: str, bodies: Path, *, connections: int, seconds: float, core: int) -> Outcome:
+def closed_loop(url: str, bodies: Path, *, connections: int, seconds: float, core: str) -> Outcome:
     """Posts the lines of `bodies` in turn.
 
     Raises:
         LoadError: wrk gave no result.
     """
     whole = max(1, round(seconds))
-    command = ["taskset", "-c", str(core), "wrk", "-t", "1", "-c", str(connections), "-d", f"{whole}s"]
+    command = ["taskset", "-c", core, "wrk", "-t", "1", "-c", str(connections), "-d", f"{whole}s"]
     command += ["--timeout", "30s", "-s", str(SCRIPT), url, "--", str(bodies)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=whole + 60)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

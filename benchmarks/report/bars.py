@@ -80,9 +80,23 @@ def _variant(summary: Summary, name: str) -> Iterator[Bar]:
     before, after = summary.phase(mine, "closed", 1, "p50"), summary.phase(mine, *AFTER, "p50")
     ratio = after.middle / before.middle if before and after else None
     yield bar("p50 at one connection after the burst, against before", ratio, 1.2, at_most=True)
+    yield bar("all telemetry on against off, 64 connections: every trace", _telemetry(summary, name, "traced"), 0.85)
+    yield bar("the same, every twentieth trace", _telemetry(summary, name, "sampled"), 0.85)
+    yield bar("answers per second of processor time, 2 workers against 1", _scaling(summary, name), 0.85)
     own, other = summary.of_server(mine, "cold_start_seconds"), summary.of_server(textbook, "cold_start_seconds")
     ratio = own.middle / other.middle if own and other else None
     yield bar("cold start against the textbook service", ratio, 0.4 if is_fastapi else 0.6, at_most=True)
+
+
+def _telemetry(summary: Summary, name: str, what: str) -> float | None:
+    on, off = (("telemetry", f"{name}-{state}", "ours", "deep") for state in (what, "silent"))
+    return _ratio(summary, on, off, "closed", 64, "rate")
+
+
+def _scaling(summary: Summary, name: str) -> float | None:
+    """How much dearer a request gets with a second worker; 0.85 is 1.7 times the throughput of two free cores."""
+    one, two = (("workers", f"{name}-{count}-workers", "ours", "deep") for count in (1, 2))
+    return _ratio(summary, one, two, "closed", 64, "cpu_us")
 
 
 REST = ("litserve", "ray", "mlserver", "textbook-fastapi")

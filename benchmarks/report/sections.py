@@ -148,6 +148,39 @@ def _step(key: Key) -> str:
     return f"+ {BY_NAME[key[1]].label}" if key[1].startswith("ladder") else "+ lean route (the service, edge and all)"
 
 
+def telemetry_section(summary: Summary) -> str:
+    body = [
+        [
+            label(key),
+            *(shown(summary.phase(key, "closed", load, "rate")) for load in (1, 64)),
+            shown(summary.phase(key, "closed", 1, "p50"), ",.2f"),
+            shown(summary.phase(key, "closed", 64, "cpu_us")),
+        ]
+        for key in summary.cases("telemetry")
+    ]
+    head = ("", "good answers/s, 1 conn.", "64 conn.", "p50, ms, 1 conn.", "processor time, us, 64 conn.")
+    return "<h2>What telemetry costs</h2>" + table(head, body)
+
+
+def workers_section(summary: Summary) -> str:
+    body = [
+        [
+            label(key),
+            shown(summary.phase(key, "closed", 64, "rate")),
+            shown(summary.phase(key, "closed", 64, "p99"), ",.1f"),
+            shown(summary.phase(key, "closed", 64, "cpu_us")),
+            shown(summary.of_server(key, "rss_mb")),
+            shown(summary.of_server(key, "pss_mb")),
+        ]
+        for key in summary.cases("workers")
+    ]
+    head = ("", "good answers/s", "p99, ms", "processor time, us", "RSS, MB", "PSS, MB")
+    text = (
+        "<p>64 connections; the load generator shares the two cores, so the processor time of a request tells more.</p>"
+    )
+    return "<h2>One worker and two</h2>" + text + table(head, body)
+
+
 def kind_section(summary: Summary) -> str:
     body = [
         [label(key), MODELS[key[3]], *(shown(summary.phase(key, "users", load, f), form) for f, form in OPEN_FIGURES)]

@@ -47,6 +47,8 @@ def _page(results: Results, summary: Summary) -> str:
         sections.contenders_section(summary),
         sections.ladder_section(summary) if summary.cases("ladder") else "",
         crossover_section(summary) if summary.cases("crossover") else "",
+        sections.telemetry_section(summary) if summary.cases("telemetry") else "",
+        sections.workers_section(summary) if summary.cases("workers") else "",
         sections.kind_section(summary) if summary.cases("kind") else "",
         claims_section(summary),
         _failures(summary),

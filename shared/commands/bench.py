@@ -11,7 +11,7 @@ import click
 from shared.contract.errors import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-SUITES = ("contenders", "ladder", "crossover", "kind")
+SUITES = ("contenders", "ladder", "crossover", "kind", "telemetry", "workers")
 
 
 @click.command()
@@ -28,7 +28,13 @@ SUITES = ("contenders", "ladder", "crossover", "kind")
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the report; unset: benchmarks/.cache/report.",
 )
-@click.option("--report-from", type=FILE, help="Measure nothing: write the report of these results.")
+@click.option(
+    "--report-from",
+    type=FILE,
+    multiple=True,
+    help="Measure nothing: write the report of these results; several runs of one machine are put together.",
+)
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model: packaged, deep or huge.")
 def bench(
     quick: bool,
     only: tuple[str, ...],
@@ -39,7 +45,8 @@ def bench(
     rate: int,
     results: Path | None,
     out: Path | None,
-    report_from: Path | None,
+    report_from: tuple[Path, ...],
+    models: tuple[str, ...],
 ) -> None:
     """Measure both variants against other servers on this machine and write a report.
 
@@ -49,15 +56,15 @@ def bench(
         from benchmarks import CACHE
         from benchmarks.plan import Loads, cases
         from benchmarks.report.write import write_report
-        from benchmarks.results import Measurement, Results, describe_run, read
+        from benchmarks.results import Measurement, Results, describe_run, read, together
         from benchmarks.run import check_tools, missing, run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "benchmarks":
             raise
         raise UserError("the benchmark is not part of the installed package: run it from a checkout") from None
     folder = out or CACHE / "report"
-    if report_from is not None:
-        click.echo(f"wrote {write_report(read(report_from), folder)}")
+    if report_from:
+        click.echo(f"wrote {write_report(together([read(path) for path in report_from]), folder)}")
         return
     check_tools()
     if quick:
@@ -65,12 +72,13 @@ def bench(
     else:
         loads = Loads((1, 16, 64, 128), (rate,), 0, seconds, open_seconds, min(3.0, seconds))
     plan = cases(suites or SUITES, only, quick=quick, loads=loads)
+    plan = [case for case in plan if not models or case.model in models]
     absent = missing(plan)
     if absent:
         click.echo(f"left out, for want of `make bench-setup EXTRA=1`: {', '.join(absent)}", err=True)
         plan = [case for case in plan if case.contender.name not in absent]
     if not plan:
-        raise UserError("nothing to measure: --only and --suite leave no contender")
+        raise UserError("nothing to measure: --only, --suite and --model leave no contender")
     path = results or CACHE / "results.json"
     collected = Results(describe_run(command=" ".join(["twinscore", *sys.argv[1:]]), rounds=rounds), [])
 

@@ -52,7 +52,7 @@ def start_pausing() -> Iterator[StartPausing]:
 def test_the_open_loop_counts_the_wait_of_every_request_that_was_due_in_a_pause(
     start_pausing: StartPausing, bodies: Path
 ) -> None:
-    seen = open_loop(start_pausing(100, PAUSE_SECONDS, 0), bodies, rate=RATE, seconds=SECONDS, core=cores()[1])
+    seen = open_loop(start_pausing(100, PAUSE_SECONDS, 0), bodies, rate=RATE, seconds=SECONDS, core=str(cores()[1]))
     assert (seen.good, seen.refused, seen.failed) == (RATE * SECONDS, 0, 0)
     assert seen.max >= PAUSE_SECONDS * 1000
     # Of 400 requests 80 were due in the first 0.4 s of the pause and so waited 0.2 s at least.
@@ -61,7 +61,7 @@ def test_the_open_loop_counts_the_wait_of_every_request_that_was_due_in_a_pause(
 
 @needs_wrk
 def test_a_closed_loop_hides_the_same_pause(start_pausing: StartPausing, bodies: Path) -> None:
-    seen = closed_loop(start_pausing(100, PAUSE_SECONDS, 0), bodies, connections=1, seconds=SECONDS, core=cores()[1])
+    seen = closed_loop(start_pausing(100, PAUSE_SECONDS, 0), bodies, connections=1, seconds=SECONDS, core=str(cores()[1]))
     assert seen.max >= PAUSE_SECONDS * 1000
     # One request of hundreds met it: the reason why latencies under a given load come from the open loop.
     assert seen.p90 < PAUSE_SECONDS * 1000
@@ -69,31 +69,31 @@ def test_a_closed_loop_hides_the_same_pause(start_pausing: StartPausing, bodies:
 
 @needs_wrk
 def test_wrk_tells_good_answers_from_refusals(start_pausing: StartPausing, bodies: Path) -> None:
-    seen = closed_loop(start_pausing(0, 0, 3), bodies, connections=1, seconds=1, core=cores()[1])
+    seen = closed_loop(start_pausing(0, 0, 3), bodies, connections=1, seconds=1, core=str(cores()[1]))
     assert seen.refused == (seen.good + seen.refused) // 3
     assert seen.failed == 0
 
 
 @needs_loadtest
 def test_the_open_loop_tells_good_answers_from_refusals(start_pausing: StartPausing, bodies: Path) -> None:
-    seen = open_loop(start_pausing(0, 0, 4), bodies, rate=100, seconds=1, core=cores()[1])
+    seen = open_loop(start_pausing(0, 0, 4), bodies, rate=100, seconds=1, core=str(cores()[1]))
     assert (seen.good, seen.refused, seen.failed) == (75, 25, 0)
 
 
 @needs_loadtest
 def test_the_open_loop_tells_of_requests_without_an_answer(bodies: Path) -> None:
-    seen = open_loop("http://127.0.0.1:9/score", bodies, rate=20, seconds=1, core=cores()[1])
+    seen = open_loop("http://127.0.0.1:9/score", bodies, rate=20, seconds=1, core=str(cores()[1]))
     assert (seen.good, seen.refused, seen.failed) == (0, 0, 20)
 
 
 @needs_wrk
 def test_wrk_without_a_server_is_an_error(bodies: Path) -> None:
     with pytest.raises(LoadError, match="wrk"):
-        closed_loop("http://127.0.0.1:9/score", bodies, connections=1, seconds=1, core=cores()[1])
+        closed_loop("http://127.0.0.1:9/score", bodies, connections=1, seconds=1, core=str(cores()[1]))
 
 
 @pytest.mark.skipif(not interpreter("bench").exists(), reason="`make bench-setup` has not been run")
 def test_locust_counts_refusals(start_pausing: StartPausing, bodies: Path) -> None:
-    seen = users(start_pausing(0, 0, 2), bodies, users=2, core=cores()[1], seconds=3)
+    seen = users(start_pausing(0, 0, 2), bodies, users=2, core=str(cores()[1]), seconds=3)
     assert seen.good + seen.refused > 0
     assert abs(seen.good - seen.refused) <= 2

@@ -54,7 +54,7 @@ def test_a_contender_is_measured_and_its_results_come_back_from_the_file(
 
 def test_a_server_is_gone_afterwards() -> None:
     package = models.package("packaged", lambda line: None)
-    with running(BY_NAME["fastapi"], package, "ours", 0, models.sample(package)[0]) as server:
+    with running(BY_NAME["fastapi"], package, "ours", "0", models.sample(package)[0]) as server:
         assert not port_is_free(server.port)
     assert port_is_free(server.port)
 
@@ -64,7 +64,7 @@ def test_a_contender_that_answers_wrongly_is_not_measured() -> None:
     row, probability = models.sample(package)[0]
     with (
         pytest.raises(StartError, match="where the model says"),
-        running(BY_NAME["textbook-fastapi"], package, "ours", 0, (row, probability + 1e-4)),
+        running(BY_NAME["textbook-fastapi"], package, "ours", "0", (row, probability + 1e-4)),
     ):
         pass
 
@@ -72,7 +72,7 @@ def test_a_contender_that_answers_wrongly_is_not_measured() -> None:
 def test_a_contender_that_does_not_start_says_where_its_output_is(tmp_path: Path) -> None:
     with (
         pytest.raises(StartError, match=r"ended with code .*\.log"),
-        running(BY_NAME["textbook-fastapi"], tmp_path, "ours", 0, ([1.0], 0.5)),
+        running(BY_NAME["textbook-fastapi"], tmp_path, "ours", "0", ([1.0], 0.5)),
     ):
         pass
 
