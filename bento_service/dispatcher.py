@@ -24,7 +24,7 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 from shared.serving.gate import Gate
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import SpanContext
 
 EXPECTED_PARAMETERS = [
     "max_latency_in_ms",
@@ -41,7 +41,7 @@ Batch = Callable[[Sequence[Any]], Coroutine[None, None, Sequence[Any]]]
 class TracedJob(Job[Any, Any]):
     """A job that knows the server span of its request, where that is traced."""
 
-    span: Span | None = None
+    span: SpanContext | None = None
 
 
 class EagerDispatcher(CorkDispatcher[Any, Any]):

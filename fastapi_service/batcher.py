@@ -19,7 +19,7 @@ from shared.serving.inference import Inference
 from shared.telemetry.start import Telemetry
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import SpanContext
 
 
 class Job(NamedTuple):
@@ -35,7 +35,7 @@ class Job(NamedTuple):
     row: Rows
     future: asyncio.Future[float]
     queued: float
-    span: Span | None
+    span: SpanContext | None
 
 
 class Batcher:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
+
+    from shared.telemetry.tracing import RequestSpan
 
 EXCHANGE = "twinscore"
 """Key of the request's `Exchange` in the ASGI scope."""
@@ -86,7 +87,7 @@ class Exchange:
         """Set by a handler whose framework words exceptions its own way: goes out in place of its error answer."""
         self.rows = 0
         """Rows to score, once the body is valid."""
-        self.span: Span | None = None
+        self.span: RequestSpan | None = None
         """The server span, where the request is traced."""
         self._token: Token[Context] | None = None
         self._gate = gate
@@ -122,7 +123,7 @@ class Exchange:
         """What a log line needs to be found by."""
         found = {"request_id": self.request_id}
         if self.span is not None:
-            found["trace_id"] = f"{self.span.get_span_context().trace_id:032x}"
+            found["trace_id"] = f"{self.span.context.trace_id:032x}"
         return found
 
     def admit(self, rows: int) -> None:

@@ -11,7 +11,7 @@ from shared.telemetry.later import Later
 from shared.telemetry.logs import Logs, timestamp
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
+    from shared.telemetry.tracing import RequestSpan
 
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
@@ -36,7 +36,7 @@ class Answered(NamedTuple):
     rows: int
     request_id: str
     traceparent: bytes | None
-    span: Span | None
+    span: RequestSpan | None
 
 
 class AccessLog:
@@ -91,7 +91,7 @@ def _level(status: int) -> str:
 def _trace_ids(request: Answered) -> tuple[str, str]:
     """As JSON: of the service's own span; else the caller's trace, where it named one."""
     if request.span is not None:
-        context = request.span.get_span_context()
+        context = request.span.context
         return f'"{context.trace_id:032x}"', f'"{context.span_id:016x}"'
     match = TRACEPARENT.fullmatch(request.traceparent) if request.traceparent else None
     return (f'"{match[1].decode()}"', "null") if match else ("null", "null")
