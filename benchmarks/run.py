@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import CACHE, models
-from benchmarks.contenders.catalog import Row, installed
+from benchmarks.contenders.catalog import Contender, Row, installed
 from benchmarks.load import locust, open_loop
 from benchmarks.load.outcome import Outcome
 from benchmarks.load.wrk import LoadError, closed_loop
@@ -64,7 +64,7 @@ def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Callable[[Measu
 
 def _measure(case: Case, number: int, folder: Path, server_core: str, load_core: str, tell: Tell) -> Measurement:
     rows = models.sample(folder)
-    bodies = _bodies(case, rows)
+    bodies = bodies_of(case.contender, case.model, rows)
     identity = (case.suite, case.contender.name, case.predictor, case.model, number)
     phases: list[Phase] = []
     cold, rss, pss = 0.0, 0.0, 0.0
@@ -126,10 +126,10 @@ def _phase(server: Running, kind: str, load: int, drive: Drive) -> Phase:
     return Phase(kind, load, outcome, spent / sent * 1e6, rows)
 
 
-def _bodies(case: Case, rows: Sequence[tuple[Row, float]]) -> Path:
+def bodies_of(contender: Contender, model: str, rows: Sequence[tuple[Row, float]]) -> Path:
     """A file with a request body a line."""
     folder = CACHE / "bodies"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{case.contender.name}-{case.model}.jsonl"
-    path.write_bytes(b"".join(case.contender.body_bytes(row) + b"\n" for row, _ in rows))
+    path = folder / f"{contender.name}-{model}.jsonl"
+    path.write_bytes(b"".join(contender.body_bytes(row) + b"\n" for row, _ in rows))
     return path
