@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup model serve test check format lock bench-setup bench clean
+.PHONY: setup model serve test check format lock sbom bench-setup bench docs images up down dist soak clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,34 @@ format: setup
 
 lock: setup
 	./requirements/lock.sh
+
+# What the serving profiles are made of, as CycloneDX documents.
+sbom: setup
+	$(BIN)/python sbom/generate.py
+
+# The book, in build/docs.
+docs: setup
+	$(BIN)/sphinx-build -q -W -b html docs build/docs
+	@echo "build/docs/index.html"
+
+# Both images; see docs/images.md.
+images: model
+	./deploy/docker/build.sh
+
+# Both variants, the proxy before them, and what watches them.
+up: images
+	docker compose up -d --wait
+
+down:
+	docker compose down
+
+# Wheel and source distribution, in dist/.
+dist: setup
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python -q
+
+# An hour of mixed load with restarts, kills and bad input; ends with a table.
+soak: model
+	@$(BIN)/twinscore soak --minutes 60
 
 # What `twinscore bench` runs besides our own services. EXTRA=1 adds Ray Serve and MLServer.
 bench-setup: setup .venv-bench/.ready benchmarks/.cache/node/.ready $(if $(EXTRA),.venv-bench-extra/.ready)

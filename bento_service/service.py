@@ -59,6 +59,7 @@ class FraudDetector:
             package,
             lambda: gate.in_flight,
             logs,
+            max_in_flight=gate.max_in_flight,
             metrics=settings.metrics,
             access_log=settings.access_log,
             server_pid=supervisor,

@@ -56,7 +56,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         package = await asyncio.to_thread(load_package, directory, settings.backend)
         app.state.card = package.card
         telemetry = start_telemetry(
-            package, lambda: gate.in_flight, logs, metrics=settings.metrics, access_log=settings.access_log
+            package,
+            lambda: gate.in_flight,
+            logs,
+            max_in_flight=gate.max_in_flight,
+            metrics=settings.metrics,
+            access_log=settings.access_log,
         )
         app.state.telemetry = gate.telemetry = telemetry
 

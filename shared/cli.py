@@ -12,6 +12,7 @@ from shared.contract.errors import UserError
 
 COMMANDS = {
     "bench": "shared.commands.bench:bench",
+    "compare": "shared.commands.compare:compare",
     "features": "shared.commands.features:features",
     "import": "shared.commands.import_model:import_model",
     "key": "shared.commands.key:key",

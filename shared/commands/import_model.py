@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shared.commands.extras import require
 from shared.model.locate import DEFAULT_ROOT
 
 FILE = click.Path(path_type=Path)
@@ -40,6 +41,7 @@ def import_model(
     It must be a binary:logistic model of trees on numbers, with NaN as its missing value. A base_margin given at
     prediction time has no place in a request. What cannot be served exactly is refused with the reason.
     """
+    require("train", "joblib", "onnxmltools", "sklearn")
     from shared.importing.package import import_file
 
     started = time.perf_counter()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from shared.commands.extras import require
 from shared.commands.processes import check_port
 from shared.contract.errors import UserError
 from shared.serving.supervisor import Child, Supervisor
@@ -20,6 +21,7 @@ from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
 
 PREFIX = "TWINSCORE_"
 PORTS = {"fastapi": 8000, "bento": 3000}
+MODULES = {"fastapi": ("fastapi", "uvicorn"), "bento": ("bentoml",)}
 LABELS = {"fastapi": "FastAPI", "bento": "BentoML"}
 GRACE_SECONDS = 10.0
 """How long after the drain and the deadline a service may take to stop before it is killed."""
@@ -41,6 +43,8 @@ def serve(
     given = {"HOST": host, "PORT": port, "WORKERS": workers, "MODEL": model}
     options = {PREFIX + name: str(value) for name, value in given.items() if value is not None}
     variants = list(PORTS) if variant == "both" else [variant]
+    for name in variants:
+        require(name, *MODULES[name])
     host = host or os.environ.get(f"{PREFIX}HOST") or "127.0.0.1"
     scheme = "https" if os.environ.get(f"{PREFIX}TLS_CERT_FILE") else "http"
     with tempfile.TemporaryDirectory(prefix="twinscore-metrics-") as folder:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from shared.commands.extras import require
 from shared.contract.errors import UserError
 from shared.model.locate import DEFAULT_NAME, DEFAULT_ROOT, DEFAULT_VERSION
 from shared.model.manifest import check_identity
@@ -57,6 +58,7 @@ def train(
 
     Without --data the table is simulated.
     """
+    require("train", "onnxmltools", "pyarrow", "sklearn")
     check_identity(name, version)
     directory = out / name / version
     if directory.exists():

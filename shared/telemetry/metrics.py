@@ -68,9 +68,12 @@ class Metrics:
         manifest: of the model that is served.
         backend: the predictor in use.
         in_flight: tells how many requests hold a slot.
+        max_in_flight: slots there are.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, backend: str, in_flight: Callable[[], int]) -> None:
+    def __init__(
+        self, directory: Path, manifest: Manifest, backend: str, in_flight: Callable[[], int], max_in_flight: int
+    ) -> None:
         self.directory = directory
         self.registry = CollectorRegistry()
         self._later = Later(self._write)
@@ -82,6 +85,9 @@ class Metrics:
         self._refused: dict[str, int] = {}
         self._in_flight = in_flight
         self._define()
+        self.in_flight_limit.set(max_in_flight)
+        self.workers.set(1)
+        self.worker_starts.inc()
         self.model_info.labels(manifest.name, manifest.version, manifest.sha256, backend).set(1)
         self._set_reference(manifest)
         self._start_at_zero()
@@ -109,6 +115,9 @@ class Metrics:
         )
         self.rejections = counter("http_rejections", "Requests refused, by the kind of problem.", "reason")
         self.requests_in_flight = gauge("http_requests_in_flight", "Requests with a slot.", "livesum")
+        self.in_flight_limit = gauge("http_requests_in_flight_limit", "Requests that find a slot.", "livesum")
+        self.workers = gauge("workers", "Worker processes alive.", "livesum")
+        self.worker_starts = counter("worker_starts", "Worker processes started, those that died since among them.")
         self.ready = gauge("ready", "1 while /readyz says yes in every worker.", "livemin")
         self.model_info = gauge("model_info", "The model served.", "livemax", "name", "version", "sha256", "backend")
         self.failures = counter("inference_failures", "Calls of the predictor that raised or answered nonsense.")

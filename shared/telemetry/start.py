@@ -79,6 +79,7 @@ def start_telemetry(
     in_flight: Callable[[], int],
     logs: Logs,
     *,
+    max_in_flight: int,
     metrics: bool = True,
     access_log: bool = True,
     server_pid: int | None = None,
@@ -94,7 +95,7 @@ def start_telemetry(
         directory = use_directory(server_pid)
         from shared.telemetry.metrics import Metrics
 
-        kept = Metrics(directory, manifest, package.predictor.backend, in_flight)
+        kept = Metrics(directory, manifest, package.predictor.backend, in_flight, max_in_flight)
     return Telemetry(kept, _tracing(logs.variant, manifest), AccessLog(logs, manifest.version) if access_log else None)
 
 

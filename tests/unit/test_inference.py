@@ -44,7 +44,7 @@ class SlowPredictor:
 
 @pytest.fixture(scope="module")
 def telemetry(package: ModelPackage) -> Iterator[Telemetry]:
-    yield start_telemetry(package, lambda: 0, Logs("fastapi", "json"), access_log=False)
+    yield start_telemetry(package, lambda: 0, Logs("fastapi", "json"), max_in_flight=1, access_log=False)
     from prometheus_client.values import close_all_multiprocess_files
 
     close_all_multiprocess_files()

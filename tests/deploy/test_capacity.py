@@ -1,0 +1,56 @@
+"""The page of capacity planning shows what its script computes, from what the manifests say."""
+
+from __future__ import annotations
+
+from deploy.kubernetes import capacity
+from tests.deploy.conftest import rendered
+from tests.deploy.manifests import environment, of_kind, one, pods, server
+
+
+def test_the_page_shows_the_tables() -> None:
+    """Otherwise: `.venv/bin/python deploy/kubernetes/capacity.py`."""
+    text = capacity.PAGE.read_text()
+    assert capacity.page(text) == text
+    assert f"rate x {capacity.UTILISATION}" in text
+    assert f"{capacity.MAX_IN_FLIGHT} requests in flight and {capacity.MEMORY_LIMIT_MB} MiB" in text
+
+
+def test_replicas_are_enough_and_hardly_more() -> None:
+    for target in capacity.TARGETS:
+        for variant in capacity.VARIANTS:
+            count = capacity.replicas(target, variant.rate)
+            left = count * (capacity.ZONES - 1) / capacity.ZONES
+            assert count * variant.rate * capacity.UTILISATION >= target
+            assert left * variant.rate * capacity.FULL >= target * 0.999
+            fewer = count - 1
+            assert (
+                fewer * variant.rate * capacity.UTILISATION < target
+                or fewer * (capacity.ZONES - 1) / capacity.ZONES * variant.rate * capacity.FULL < target
+            )
+
+
+def test_its_inputs_are_those_of_the_manifests() -> None:
+    manifests = rendered("overlays/both")
+    for scaler in of_kind(manifests, "HorizontalPodAutoscaler"):
+        assert scaler["spec"]["minReplicas"] == capacity.MIN_REPLICAS
+        (cpu,) = [m["resource"] for m in scaler["spec"]["metrics"] if m["type"] == "Resource"]
+        assert cpu["target"]["averageUtilization"] == round(capacity.UTILISATION * 100)
+        doubling = {"type": "Percent", "value": 100, "periodSeconds": capacity.DOUBLING_SECONDS}
+        assert doubling in scaler["spec"]["behavior"]["scaleUp"]["policies"]
+    (endpoint,) = one(manifests, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["interval"] == f"{capacity.SCRAPE_SECONDS}s"
+    for pod in pods(manifests):
+        variables = environment(manifests, pod)
+        assert variables["TWINSCORE_MAX_IN_FLIGHT"] == str(capacity.MAX_IN_FLIGHT)
+        assert variables["TWINSCORE_WORKERS"] == "1"
+        assert server(pod)["resources"]["limits"]["memory"] == f"{capacity.MEMORY_LIMIT_MB}Mi"
+
+
+def test_the_memory_limit_holds_what_may_be_in_flight() -> None:
+    manifests = rendered("overlays/both")
+    for pod in pods(manifests):
+        (tmp,) = [volume["emptyDir"] for volume in pod["spec"]["volumes"] if volume["name"] == "tmp"]
+        files = int(tmp["sizeLimit"].removesuffix("Mi"))
+        for variant in capacity.VARIANTS:
+            needed = variant.resident_mb + capacity.MAX_IN_FLIGHT * capacity.BATCH_MB + files
+            assert needed <= capacity.MEMORY_LIMIT_MB
