@@ -45,6 +45,7 @@ class Gate:
     def open(self) -> None:
         """Call once the model is loaded, verified and warm."""
         # What is loaded by now stays: a full collection over it would hold the loop for tens of milliseconds.
+        gc.enable()
         gc.collect()
         gc.freeze()
         self._set_ready(True)
