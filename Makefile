@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup model serve test check format lock sbom bench-setup bench docs images up down dist soak clean
+.PHONY: setup model serve test check format lock sbom bench-setup bench docs images up down dist clean
 
 setup: $(VENV)/.ready
 
@@ -49,20 +49,19 @@ docs: setup
 images: model
 	./deploy/docker/build.sh
 
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo $(BIN)/docker-compose)
+
 # Both variants, the proxy before them, and what watches them.
 up: images
-	docker compose up -d --wait
+	$(COMPOSE) up --detach --wait --no-build
 
 down:
-	docker compose down
+	$(COMPOSE) down
 
 # Wheel and source distribution, in dist/.
 dist: setup
-	$(BIN)/uv build --no-build-isolation --python $(BIN)/python -q
-
-# An hour of mixed load with restarts, kills and bad input; ends with a table.
-soak: model
-	@$(BIN)/twinscore soak --minutes 60
+	rm -rf dist
+	$(BIN)/python -m hatchling build
 
 # What `twinscore bench` runs besides our own services. EXTRA=1 adds Ray Serve and MLServer.
 bench-setup: setup .venv-bench/.ready benchmarks/.cache/node/.ready $(if $(EXTRA),.venv-bench-extra/.ready)

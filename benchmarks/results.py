@@ -68,7 +68,10 @@ class Results:
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"format": FORMAT, "meta": self.meta, "measurements": [asdict(m) for m in self.measurements]}
-        path.write_text(json.dumps(document, indent=1) + "\n")
+        # Whole at any time, for those who follow it.
+        whole = path.with_name(path.name + ".part")
+        whole.write_text(json.dumps(document, indent=1) + "\n")
+        whole.replace(path)
 
 
 def read(path: Path) -> Results:

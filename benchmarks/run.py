@@ -18,6 +18,7 @@ from benchmarks.server import Running, StartError, running
 from shared.contract.errors import UserError
 
 Tell = Callable[[str], None]
+Done = Callable[[Measurement], None]
 WARM_UP_CONNECTIONS = 4
 
 
@@ -47,8 +48,8 @@ def missing(cases: Sequence[Case]) -> list[str]:
     return sorted({case.contender.name for case in cases if not installed(case.contender)})
 
 
-def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Callable[[Measurement], None]) -> None:
-    """Measures every case `rounds` times; `done` gets each measurement as it is made."""
+def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Done, grows: Done) -> None:
+    """Measures every case `rounds` times; `done` gets each measurement, `grows` what there is of it after each load."""
     server_core, load_core = cores()
     # This process polls servers that start: it must not do so on their core.
     os.sched_setaffinity(0, {load_core})
@@ -59,10 +60,12 @@ def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Callable[[Measu
             tell(f"round {number + 1}/{rounds}, {position + 1}/{len(cases)}: {title}")
             both = f"{server_core},{load_core}"
             pinned = (both, both) if case.contender.shares else (str(server_core), str(load_core))
-            done(_measure(case, number, folders[case.model], *pinned, tell))
+            done(_measure(case, number, folders[case.model], *pinned, tell, grows))
 
 
-def _measure(case: Case, number: int, folder: Path, server_core: str, load_core: str, tell: Tell) -> Measurement:
+def _measure(
+    case: Case, number: int, folder: Path, server_core: str, load_core: str, tell: Tell, grows: Done
+) -> Measurement:
     rows = models.sample(folder)
     bodies = bodies_of(case.contender, case.model, rows)
     identity = (case.suite, case.contender.name, case.predictor, case.model, number)
@@ -80,6 +83,7 @@ def _measure(case: Case, number: int, folder: Path, server_core: str, load_core:
             )
             for kind, load, drive in _loads(case, server, bodies, load_core):
                 phases.append(_phase(server, kind, load, drive))
+                grows(Measurement(*identity, cold, phases=phases))
                 outcome = phases[-1].outcome
                 tell(
                     f"    {kind} {load}: {outcome.good / outcome.seconds:,.0f} good answers/s, "

@@ -1,21 +1,26 @@
 """`python -m bento_service`: BentoML's worker with the settings of `TWINSCORE_*`.
 
-`bentoml serve bento_service.service:FraudDetector` serves the same, and is what a Bento's image runs. BentoML's own
+`bentoml serve bento_service.service:FraudDetector` serves the same. BentoML's own
 supervisor loads all of the service before its workers do, does not stop with them, and outlives what starts it. So a
-single worker runs here without one; several run under `shared.serving.supervisor`, which holds their socket.
+single worker runs here without one, as in the image; several run under `shared.serving.supervisor`, which holds their socket.
 """
 
 # ruff: noqa: E402
 import gc
+import os
+import signal
 
+# Told to stop while the modules load, it stops: process 1 of a container ignores a signal that nobody handles.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 # Next to nothing that modules make while they load is garbage; the gate switches this on again when it opens.
 gc.disable()
 
 import argparse
 import contextlib
-import signal
 import socket
 import sys
+
+import click
 
 import bento_service
 from shared.contract.errors import UserError
@@ -102,7 +107,7 @@ def _work(settings: Settings, listener: int, number: int) -> None:
         arguments += ["--ssl-certfile", str(settings.tls_cert_file), "--ssl-keyfile", str(settings.tls_key_file)]
     # The server raises the signal that stopped it once more when it is done: by then it means nothing but the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, click.exceptions.Abort):
         worker.main(arguments, standalone_mode=False)
 
 

@@ -40,6 +40,7 @@ if settings.batcher == "eager":
     workers=settings.workers,
     resources={"cpu": "1"},
     # The edge answers at the deadline; BentoML's own limit, which cannot be left out, must come later.
+    http={"host": settings.host, "port": settings.port or 3000},
     traffic={"timeout": settings.deadline_seconds + 5},
     # Ours are the same in both variants; BentoML's would be built, span by span, with nobody to read them.
     metrics={"enabled": False},

@@ -65,7 +65,7 @@ def latest_tag(name: str = DEFAULT_NAME) -> str:
     stored = [model.tag for model in bentoml.models.list() if model.tag.name == name]
     if not stored:
         raise UserError(
-            f"BentoML's model store has no {name}: run `twinscore models import`, or set TWINSCORE_MODEL to a folder"
+            f"BentoML's model store has no {name}: run `twinscore models store`, or set TWINSCORE_MODEL to a folder"
         )
     return str(max(stored, key=lambda tag: version_key(tag.version or "0.0.0")))
 

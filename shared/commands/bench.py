@@ -86,10 +86,13 @@ def bench(
         collected.measurements.append(measurement)
         collected.write(path)
 
+    def follow(measurement: Measurement) -> None:
+        Results(collected.meta, [*collected.measurements, measurement]).write(path)
+
     # Ended from outside, too, it stops the server that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        run(plan, rounds=rounds, tell=lambda line: click.echo(line, err=True), done=keep)
+        run(plan, rounds=rounds, tell=lambda line: click.echo(line, err=True), done=keep, grows=follow)
     except KeyboardInterrupt:
         click.echo("stopped: the report covers what was measured", err=True)
     click.echo(f"wrote {path}")

@@ -6,6 +6,7 @@ call; on one thread it gives a row the same bits alone and in any batch. NaN is 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +36,8 @@ class OnnxPredictor:
     backend = "onnxruntime"
 
     def __init__(self, model: bytes) -> None:
+        # ONNX Runtime reports its usage to its makers unless told not to before it is loaded.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
         options = ort.SessionOptions()

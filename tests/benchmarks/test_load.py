@@ -61,7 +61,9 @@ def test_the_open_loop_counts_the_wait_of_every_request_that_was_due_in_a_pause(
 
 @needs_wrk
 def test_a_closed_loop_hides_the_same_pause(start_pausing: StartPausing, bodies: Path) -> None:
-    seen = closed_loop(start_pausing(100, PAUSE_SECONDS, 0), bodies, connections=1, seconds=SECONDS, core=str(cores()[1]))
+    seen = closed_loop(
+        start_pausing(100, PAUSE_SECONDS, 0), bodies, connections=1, seconds=SECONDS, core=str(cores()[1])
+    )
     assert seen.max >= PAUSE_SECONDS * 1000
     # One request of hundreds met it: the reason why latencies under a given load come from the open loop.
     assert seen.p90 < PAUSE_SECONDS * 1000

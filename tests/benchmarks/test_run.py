@@ -39,7 +39,7 @@ def test_a_contender_is_measured_and_its_results_come_back_from_the_file(
 ) -> None:
     case = Case("contenders", BY_NAME[name], predictor, "packaged", Loads((1, 2), seconds=1, warm_up_seconds=1))
     found: list[Measurement] = []
-    run([case], rounds=1, tell=lambda line: None, done=found.append)
+    run([case], rounds=1, tell=lambda line: None, done=found.append, grows=lambda measurement: None)
     (measured,) = found
     assert measured.failure is None
     assert [(phase.kind, phase.load) for phase in measured.phases] == [("closed", 1), ("closed", 2), ("after", 1)]

@@ -1,0 +1,58 @@
+"""Killing a worker, and which failed requests that explains: those that it held, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.reliability.load import Failure
+from shared.reliability.proxy import Proxy
+from shared.reliability.services import Service
+
+SETTLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """The end of a worker, without notice.
+
+    Attributes:
+        ports: of the clients whose requests it held.
+        seconds: when, `time.monotonic`.
+    """
+
+    ports: frozenset[int]
+    seconds: float
+
+    def explains(self, failure: Failure) -> bool:
+        began, ended = failure.seconds
+        return failure.local_port in self.ports and began <= self.seconds <= ended
+
+
+async def kill_worker(service: Service, proxy: Proxy | None = None, name: str = "") -> Kill:
+    """SIGKILLs the worker with the most connections.
+
+    It is stopped first, so that what it holds stays the same while it is looked at: a killed process cannot be asked.
+    Behind a proxy that takes until nothing more comes in on the connections that the worker has.
+
+    Args:
+        name: of the service in the proxy.
+    """
+    worker, ports = await asyncio.to_thread(service.stop_worker)
+    held = ports
+    if proxy is not None:
+        until = time.monotonic() + SETTLE_SECONDS
+        before = None
+        while (held := await proxy.clients_of(name, ports)) != before and time.monotonic() < until:
+            before = held
+            await asyncio.sleep(0.1)
+    seconds = time.monotonic()
+    worker.kill()
+    return Kill(held, seconds)
+
+
+def unexplained(failed: Sequence[Failure], kills: Sequence[Kill]) -> list[Failure]:
+    """The failures that no kill explains."""
+    return [failure for failure in failed if not any(kill.explains(failure) for kill in kills)]
