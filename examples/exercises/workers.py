@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import sys
+import time
 from collections import Counter
 
 import psutil
@@ -17,12 +18,21 @@ def connections(process: psutil.Process, port: int) -> Counter[str]:
     return Counter()
 
 
-if len(sys.argv) != 2 or not sys.argv[1].isdigit():
-    sys.exit("give the port of the service: python workers.py 8001")
-held = {process: connections(process, int(sys.argv[1])) for process in psutil.process_iter()}
-listening = [process for process, states in held.items() if states[psutil.CONN_LISTEN]]
-# A supervisor holds the listening socket too, and is the parent of the others.
-parents = {process.ppid() for process in listening}
-workers = [process for process in listening if process.pid not in parents]
-for worker in sorted(workers, key=lambda process: -held[process][psutil.CONN_ESTABLISHED]):
-    print(worker.pid)
+def workers(port: int) -> list[int]:
+    """Process ids, the one with the most connections first."""
+    held = {process: connections(process, port) for process in psutil.process_iter()}
+    listening = [process for process, states in held.items() if states[psutil.CONN_LISTEN]]
+    # A supervisor holds the listening socket too, and is the parent of the others.
+    parents = {process.ppid() for process in listening}
+    found = [process for process in listening if process.pid not in parents]
+    return [process.pid for process in sorted(found, key=lambda process: -held[process][psutil.CONN_ESTABLISHED])]
+
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("port", type=int)
+parser.add_argument("--wait", type=int, default=0, metavar="N", help="until there are so many, for a minute at most")
+given = parser.parse_args()
+until = time.monotonic() + 60
+while len(found := workers(given.port)) < given.wait and time.monotonic() < until:
+    time.sleep(0.2)
+print(*found, sep="\n")

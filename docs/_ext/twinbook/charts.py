@@ -11,7 +11,7 @@ from benchmarks.report.summary import Spread
 from twinbook.results import with_range
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 40
 
 
 @dataclass(frozen=True)

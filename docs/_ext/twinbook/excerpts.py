@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -31,6 +32,13 @@ class BookDirective(SphinxDirective):
     """What the directives of the book share: parts of the source, named line by line as `side: part`."""
 
     has_content = True
+    option_spec = {"titles": directives.unchanged}  # noqa: RUF012
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What stands above the two sides: the frameworks, or what the option `titles: one | other` says."""
+        given = [title.strip() for title in self.options.get("titles", "").split("|")]
+        return dict(zip(SIDES, given, strict=True)) if len(given) == len(SIDES) else SIDES
 
     def parts(self) -> Iterator[tuple[str, str]]:
         for line in self.content:
@@ -91,7 +99,7 @@ class Sides(BookDirective):
         found = list(self.parts())
         if {side for side, _ in found} - {"both"} != set(SIDES):
             raise self.error("`sides` wants at least one excerpt for each of fastapi and bento")
-        for side, name in SIDES.items():
+        for side, name in self.titles.items():
             column = nodes.container(classes=["side", side])
             column += nodes.paragraph("", name, classes=["side-name"])
             for other, spec in found:

@@ -27,6 +27,7 @@ FORMS = {
     "pss_mb": ",.0f",
 }
 MISSING = "not measured yet"
+RESULTS = "results.json"
 
 
 def results_of(env: BuildEnvironment) -> Figures:
@@ -75,30 +76,35 @@ class ShowPlot(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         found = results_of(self.env)
-        shown_nodes: list[nodes.Node] = []
-        drawn = False
         for name in self.arguments:
             if name not in PLOTS:
                 raise self.error(f"no plot {name}; there are {', '.join(PLOTS)}")
-            html = PLOTS[name].draw(found)
-            drawn = drawn or html is not None
-            shown_nodes.append(_missing(name) if html is None else nodes.raw("", html, format="html"))
-        if drawn:
-            commands = " and ".join(dict.fromkeys(PLOTS[name].command for name in self.arguments))
-            shown_nodes.append(nodes.paragraph("", f"{found.note} Measured by {commands}.", classes=["note"]))
-        return shown_nodes
+        drawn = {name: PLOTS[name].draw(found) for name in self.arguments}
+        plots: list[nodes.Node] = [nodes.raw("", html, format="html") for html in drawn.values() if html is not None]
+        if plots:
+            plots.append(_note(found.note, [name for name, html in drawn.items() if html is not None]))
+        absent = [name for name, html in drawn.items() if html is None]
+        return [*plots, _missing(absent)] if absent else plots
 
 
-def _missing(name: str) -> nodes.Node:
-    command = PLOTS[name].command
-    text = nodes.paragraph("", "Not measured yet. ")
-    text += nodes.literal("", f"make bench-setup && {command} --results docs/benchmark/results.json")
-    text += nodes.Text(" measures it; the next build draws it.")
+def _note(text: str, names: list[str]) -> nodes.Node:
+    note = nodes.paragraph("", f"{text} Measured by ", classes=["note"])
+    for index, command in enumerate(dict.fromkeys(PLOTS[name].command for name in names)):
+        note += [nodes.Text(" and " if index else ""), nodes.literal("", command)]
+    note += nodes.Text(".")
+    return note
+
+
+def _missing(names: list[str]) -> nodes.Node:
+    suites = " and ".join(dict.fromkeys(PLOTS[name].suite for name in names))
+    text = nodes.paragraph("", f"Not measured yet: {', '.join(names)}. ")
+    text += nodes.literal("", f"twinscore bench --results docs/benchmark/{RESULTS}")
+    text += nodes.Text(f" measures it (suite {suites}); the next build of the book draws it.")
     return nodes.container("", text, classes=["not-measured"])
 
 
 def setup(app: Sphinx) -> None:
-    app.add_config_value("twinbook_results", "benchmark/results.json", "env")
+    app.add_config_value("twinbook_results", f"benchmark/{RESULTS}", "env")
     app.add_role("measured", Measured())
     app.add_role("ratio", Ratio())
     app.add_directive("plot", ShowPlot)

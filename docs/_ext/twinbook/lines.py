@@ -15,7 +15,7 @@ from twinbook.excerpts import SIDES, BookDirective
 from twinbook.selection import ROOT, SelectionError
 from twinbook.sources import link
 
-COLUMNS = {**SIDES, "shared": "both, in shared/"}
+COLUMNS = {**SIDES, "shared": "both"}
 COMMAND = "python docs/_ext/twinbook lines"
 
 
@@ -34,7 +34,8 @@ class Lines(BookDirective):
         for column in used:
             sums.append(nodes.strong("", f"{sum(number for _, number in found[column]):,}"))
             places.append(self.places(found[column]))
-        table = self.table(["", *(COLUMNS[column] for column in used)], [sums, places], "line-counts")
+        titles = COLUMNS | self.titles
+        table = self.table(["", *(titles[column] for column in used)], [sums, places], "line-counts")
         specs = [spec for column in used for spec, _ in found[column]]
         words = [shlex.quote(spec) for spec in specs]
         command = nodes.literal_block("", f"{COMMAND} {' '.join(words)}", language="text", classes=["command"])

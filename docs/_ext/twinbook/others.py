@@ -55,7 +55,7 @@ class Layers(SphinxDirective):
             for name, value in by_name.items()
         ]
         plot = charts.bars("Where the processor time of a request goes, 64 connections", "microseconds", bars)
-        return [nodes.raw("", plot, format="html"), note("Measured by python -m benchmarks.budget.")]
+        return [nodes.raw("", plot, format="html"), note("Measured by ", "python -m benchmarks.budget")]
 
 
 class Together(SphinxDirective):
@@ -75,9 +75,9 @@ class Together(SphinxDirective):
         plot = charts.bars("One request at a time, on a connection that stays open", "milliseconds", bars)
         text = (
             f"Measured on {run['date']}, {run['cores']} cores with a load average of {run['load_average']}, "
-            f"{run['requests']:,} requests each way, by python -m examples.together.measure."
+            f"{run['requests']:,} requests each way, by "
         )
-        return [nodes.raw("", plot, format="html"), note(text)]
+        return [nodes.raw("", plot, format="html"), note(text, "python -m examples.together.measure")]
 
 
 class Hop(SphinxRole):
@@ -99,8 +99,8 @@ def _style(name: str) -> str:
     return "fastapi" if name.startswith("FastAPI") else "bento"
 
 
-def note(text: str) -> nodes.Node:
-    return nodes.paragraph("", text, classes=["note"])
+def note(text: str, command: str) -> nodes.Node:
+    return nodes.paragraph("", "", nodes.Text(text), nodes.literal("", command), nodes.Text("."), classes=["note"])
 
 
 def missing(command: str) -> nodes.Node:

@@ -25,6 +25,8 @@ from twinbook.selection import ROOT
 
 DOCS = ROOT / "docs"
 FOLDER = "source"
+COLOURED = 100_000
+"""Characters of the largest file that is coloured: a tag around every number makes a page of data ten times as large."""
 LEXERS = {
     ".py": "python",
     ".json": "json",
@@ -120,6 +122,8 @@ def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 def _code(app: Sphinx, path: str) -> str:
     text = (ROOT / path).read_text()
     lexer = LEXERS.get(Path(path).suffix, "docker" if "Dockerfile" in path else "text")
+    if len(text) > COLOURED:
+        lexer = "text"
     options = {"linenos": "inline", "lineanchors": "L", "anchorlinenos": True}
     block = app.builder.highlighter.highlight_block(text, lexer, force=True, location=path, **options)  # type: ignore[attr-defined]
     return f"<h1>{escape(path)}</h1>\n<div class='whole-file'>{block}</div>"
@@ -160,7 +164,12 @@ def _markdown(app: Sphinx, path: str) -> tuple[str, list[str]]:
     tokens = reader.parse((ROOT / path).read_text())
     for token in [child for outer in tokens for child in (outer, *(outer.children or []))]:
         if token.type == "link_open":
-            token.attrs["href"] = target(str(token.attrs["href"]))
+            address = str(token.attrs["href"])
+            if "://" not in address and not (folder / address).resolve().is_relative_to(ROOT):
+                # To a page of the site that hosts the repository: here it leads nowhere.
+                del token.attrs["href"]
+            else:
+                token.attrs["href"] = target(address)
         elif token.type == "image":
             token.attrs["src"] = _copied(app, page, folder, str(token.attrs["src"]))
         elif token.type in ("html_inline", "html_block"):
