@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
 
@@ -26,18 +29,29 @@ def import_package(directory: Path) -> str:
     """
     manifest = read_manifest(directory)
     tag = f"{manifest.name}:{manifest.version}"
-    try:
-        stored = bentoml.models.get(tag)
-    except NotFound:
-        load_package(directory)
-    else:
-        if _same(Path(stored.path), manifest):
-            return tag
-        load_package(directory)
-        bentoml.models.delete(tag)
-    with bentoml.models.create(tag, metadata={"sha256": manifest.sha256}) as model:
-        shutil.copytree(directory, model.path, dirs_exist_ok=True)
+    if _stored(tag, manifest):
+        return tag
+    load_package(directory)
+    with _locked():
+        if not _stored(tag, manifest):
+            with contextlib.suppress(NotFound):
+                bentoml.models.delete(tag)
+            with bentoml.models.create(tag, metadata={"sha256": manifest.sha256}) as model:
+                shutil.copytree(directory, model.path, dirs_exist_ok=True)
     return tag
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """Two services that start at once would both find the model missing, and BentoML refuses to store it twice."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with (Path(BentoMLContainer.bentoml_home.get()) / ".twinscore.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def store_latest() -> Path:
@@ -82,10 +96,11 @@ def stored_model(folder: Path | None) -> tuple[BentoModel | None, Path]:
     return model, Path(model.resolve().path)
 
 
-def _same(directory: Path, manifest: Manifest) -> bool:
+def _stored(tag: str, manifest: Manifest) -> bool:
+    """Whether the store has this very model under the tag."""
     try:
-        return read_manifest(directory).sha256 == manifest.sha256
-    except UserError:
+        return read_manifest(Path(bentoml.models.get(tag).path)).sha256 == manifest.sha256
+    except (NotFound, UserError):
         return False
 
 

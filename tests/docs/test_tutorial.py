@@ -60,6 +60,7 @@ def test_from_a_joblib_file_to_a_bento(terminal: Terminal, clone: Path) -> None:
     assert not (clone / "models" / "xgb_fraud" / "2.0.0").exists()
 
 
+@pytest.mark.timeout(1800)
 def test_both_images_serve_the_model(terminal: Terminal, clone: Path) -> None:
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
