@@ -189,7 +189,16 @@ class Exchange:
             message["headers"] = headers
         elif self._replacing is not None:
             return
-        await self._send(message)
+        await self._deliver(message)
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            # uvloop's word for a client that has reset the connection meanwhile: nobody is left to answer.
+            if "handler is closed" not in str(error):
+                raise
+            self._shut = True
 
     async def finish(self) -> None:
         """Called when the framework is done: sends the problem that stands for its own error answer."""
@@ -214,11 +223,11 @@ class Exchange:
         if self._reading:
             # The rest of the body stands between this request and the next: the connection ends here.
             headers.append((b"connection", b"close"))
-        await self._send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body, "more_body": self._unread})
+        await self._deliver({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self._deliver({"type": "http.response.body", "body": body, "more_body": self._unread})
         if self._unread:
             await discard_body(self._receive)
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._deliver({"type": "http.response.body", "body": b"", "more_body": False})
 
     def expire(self) -> None:
         """Called at the deadline."""

@@ -99,6 +99,8 @@ class Terminal:
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    # As at a terminal, also where this runs in the background, whose commands ignore Ctrl-C.
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                 )
             self._servers[script] = (process, log)
         return self._servers[script][1]

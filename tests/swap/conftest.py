@@ -90,6 +90,8 @@ async def stage(
         await asyncio.gather(*(services[name].start() for name in started))
         await front.start()
         await built.until_up(*started)
+        # HAProxy takes a server for up until its first checks have failed.
+        await asyncio.gather(*(built.until_down(name) for name in services if name not in started))
         await load.start()
         yield built
     finally:
