@@ -45,6 +45,8 @@ def serve(
     variants = list(PORTS) if variant == "both" else [variant]
     for name in variants:
         require(name, *MODULES[name])
+    if variant == "both" and model is None and not os.environ.get(f"{PREFIX}MODEL"):
+        _check_any_model()
     host = host or os.environ.get(f"{PREFIX}HOST") or "127.0.0.1"
     scheme = "https" if os.environ.get(f"{PREFIX}TLS_CERT_FILE") else "http"
     with tempfile.TemporaryDirectory(prefix="twinscore-metrics-") as folder:
@@ -73,6 +75,14 @@ def serve(
 
         code = Supervisor(children, stop_seconds=_stop_seconds).run(when_ready)
     sys.exit(code)
+
+
+def _check_any_model() -> None:
+    """Told once here, where each of the two would tell it. Raises UserError."""
+    if not any(Path("models").glob("xgb_fraud/*/manifest.json")):
+        from shared.model.locate import latest_package
+
+        latest_package()  # words the refusal
 
 
 def _port(default: int) -> int:
