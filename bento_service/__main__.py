@@ -1,8 +1,8 @@
 """`python -m bento_service`: BentoML's worker with the settings of `TWINSCORE_*`.
 
-`bentoml serve bento_service.service:FraudDetector` serves the same. BentoML's own
-supervisor loads all of the service before its workers do, does not stop with them, and outlives what starts it. So a
-single worker runs here without one, as in the image; several run under `shared.serving.supervisor`, which holds their socket.
+`bentoml serve bento_service.service:FraudDetector` serves the same. BentoML's own supervisor loads all of the service
+before its workers do, does not stop with them, and outlives what starts it. So a single worker runs here without one, as
+in the image; several run under `shared.serving.supervisor`, which holds their socket.
 """
 
 # ruff: noqa: E402
@@ -25,7 +25,7 @@ import click
 import bento_service
 from shared.contract.errors import UserError
 from shared.serving.settings import Settings, load_settings
-from shared.serving.supervisor import Child, Supervisor
+from shared.serving.supervisor import Child, Supervisor, local_url
 
 SERVICE = "bento_service.service:FraudDetector"
 PORT = 3000
@@ -81,9 +81,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _supervise(settings: Settings, listener: socket.socket) -> int:
     scheme = "https" if settings.tls_cert_file else "http"
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    url = local_url(scheme, settings.host, listener.getsockname()[1])
     workers = [
         Child(
             f"BentoML worker {number}",

@@ -1,6 +1,6 @@
 """What BentoML reads from the environment, set before anything of it is loaded.
 
-It holds however the service is started: a Bento's image runs `bentoml serve` itself.
+It holds however the service is started, by `bentoml serve` too.
 """
 
 from __future__ import annotations

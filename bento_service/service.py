@@ -15,9 +15,9 @@ from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.health import Health
 from shared.serving.inference import Inference
+from shared.serving.observe import observe
 from shared.serving.settings import load_settings
 from shared.telemetry.logs import Logs
-from shared.telemetry.start import start_telemetry
 
 # Settings
 settings = load_settings()
@@ -39,8 +39,8 @@ if settings.batcher == "eager":
     name="fraud_detector",
     workers=settings.workers,
     resources={"cpu": "1"},
-    # The edge answers at the deadline; BentoML's own limit, which cannot be left out, must come later.
     http={"host": settings.host, "port": settings.port or 3000},
+    # The edge answers at the deadline; BentoML's own limit, which cannot be left out, must come later.
     traffic={"timeout": settings.deadline_seconds + 5},
     # Ours are the same in both variants; BentoML's would be built, span by span, with nobody to read them.
     metrics={"enabled": False},
@@ -56,16 +56,7 @@ class FraudDetector:
     def __init__(self) -> None:
         Drain(gate, settings.drain_seconds).install(supervisor)
         package = load_package(directory, settings.backend)
-        telemetry = start_telemetry(
-            package,
-            lambda: gate.in_flight,
-            logs,
-            max_in_flight=gate.max_in_flight,
-            metrics=settings.metrics,
-            access_log=settings.access_log,
-            server_pid=supervisor,
-        )
-        gate.telemetry = reading.state.telemetry = telemetry
+        reading.state.telemetry = telemetry = observe(gate, package, settings, logs, server_pid=supervisor)
         reading.state.card = package.card.model_dump_json()
 
         # Warm-up
@@ -108,8 +99,9 @@ class FraudDetector:
     @bentoml.on_shutdown
     def stop(self) -> None:
         """Refuses what still comes, and writes what was measured."""
-        self.health.close()
+        # The watchdog last: a prediction that hangs would hold this too.
         self.inference.close()
+        self.health.close()
         gate.close()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bentoml
+import yaml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
@@ -70,6 +71,15 @@ def store_latest() -> Path:
     return stored_model(None)[1]
 
 
+def carried_tag() -> str | None:
+    """The model that the Bento around this code was built with; None where there is no Bento."""
+    description = Path(__file__).resolve().parents[2] / "bento.yaml"
+    if not description.is_file():
+        return None
+    services = yaml.safe_load(description.read_text())["services"]
+    return next((str(model["tag"]) for service in services for model in service["models"]), None)
+
+
 def latest_tag(name: str = DEFAULT_NAME) -> str:
     """The stored model of the highest semantic version; BentoML's own `latest` is the one stored last.
 
@@ -92,7 +102,7 @@ def stored_model(folder: Path | None) -> tuple[BentoModel | None, Path]:
     """
     if folder is not None:
         return None, folder
-    model = BentoModel(latest_tag())
+    model = BentoModel(carried_tag() or latest_tag())
     return model, Path(model.resolve().path)
 
 

@@ -22,9 +22,10 @@ from shared.serving.edge import Edge
 from shared.serving.gate import Gate
 from shared.serving.health import Health
 from shared.serving.inference import Inference
+from shared.serving.observe import observe
 from shared.serving.settings import Settings, load_settings
 from shared.telemetry.logs import Logs
-from shared.telemetry.start import CONTENT_TYPE, start_telemetry
+from shared.telemetry.start import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from shared.telemetry.start import Telemetry
@@ -55,15 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         Drain(gate, settings.drain_seconds).install()
         package = await asyncio.to_thread(load_package, directory, settings.backend)
         app.state.card = package.card
-        telemetry = start_telemetry(
-            package,
-            lambda: gate.in_flight,
-            logs,
-            max_in_flight=gate.max_in_flight,
-            metrics=settings.metrics,
-            access_log=settings.access_log,
-        )
-        app.state.telemetry = gate.telemetry = telemetry
+        app.state.telemetry = telemetry = observe(gate, package, settings, logs)
 
         # Warm-up
         health = Health(gate, settings.hang_seconds)
@@ -77,8 +70,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
 
         # Shutdown
-        health.close()
+        # The watchdog last: a prediction that hangs would hold this too.
         inference.close()
+        health.close()
         gate.close()
 
     app = FastAPI(

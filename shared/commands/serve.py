@@ -16,7 +16,7 @@ import click
 from shared.commands.extras import require
 from shared.commands.processes import check_port
 from shared.contract.errors import UserError
-from shared.serving.supervisor import Child, Supervisor
+from shared.serving.supervisor import Child, Supervisor, local_url
 from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
 
 PREFIX = "TWINSCORE_"
@@ -60,7 +60,7 @@ def serve(
                     LABELS[name],
                     ["-m", f"{name}_service"],
                     environment,
-                    _url(scheme, host, number),
+                    local_url(scheme, host, number),
                     forwards=name == "bento",
                 )
             )
@@ -99,11 +99,6 @@ def _stop_seconds() -> float:
 
     settings = load_settings()
     return settings.drain_seconds + settings.deadline_seconds + GRACE_SECONDS
-
-
-def _url(scheme: str, host: str, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _smoke(child: Child, model: Path | None) -> str:

@@ -59,12 +59,13 @@ class Health:
                     break
         finally:
             self._checking = None
+        self._faults = 0
         self._gate.resume()
         event("recovered", "the predictor answers again: ready")
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Around a prediction in a thread, which the event loop does not wait for."""
+        """Around a prediction, in its own thread: a request that is cancelled leaves the prediction running."""
         self._busy_since = time.monotonic()
         try:
             yield

@@ -103,13 +103,16 @@ class Inference:
     async def _predict_in_thread(self, rows: Rows) -> Probabilities:
         start = time.perf_counter()
         try:
-            with self._health.busy():
-                answer = await asyncio.get_running_loop().run_in_executor(self._thread, self.predictor, rows)
+            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, rows)
             probabilities = _checked(answer, len(rows))
         except Exception as error:
             raise self._fault(error) from error
         self._note(rows, probabilities, start)
         return probabilities
+
+    def _in_thread(self, rows: Rows) -> Probabilities:
+        with self._health.busy():
+            return self.predictor(rows)
 
     def _note(self, rows: Rows, probabilities: Probabilities, start: float) -> None:
         self._health.succeeded()
@@ -132,7 +135,7 @@ class Inference:
                 part = self._rows[start : start + step]
                 inline = self._thread is None
                 answer = (
-                    self.predictor(part) if inline else await loop.run_in_executor(self._thread, self.predictor, part)
+                    self.predictor(part) if inline else await loop.run_in_executor(self._thread, self._in_thread, part)
                 )
                 if not np.allclose(
                     _checked(answer, len(part)), self._expected[start : start + step], rtol=0, atol=TOLERANCE

@@ -66,6 +66,7 @@ class Supervisor:
         self._file_descriptors = file_descriptors
         self._running: list[subprocess.Popen[bytes]] = []
         self._signals: list[int] = []
+        self._settled = False
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
 
     def run(self, when_ready: Callable[[], None] | None = None) -> int:
@@ -172,6 +173,12 @@ def _die_with_parent() -> None:
 
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def local_url(scheme: str, host: str, port: int) -> str:
+    """Where this machine reaches a service that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def is_ready(url: str) -> bool:

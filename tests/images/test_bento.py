@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from shared.reliability.second_model import write_second_version
 from tests.conftest import ROOT, START_SECONDS, free_port
 
 BIN = str(Path(sys.executable).parent)
@@ -71,6 +72,10 @@ def test_its_lock_is_ours(bento: Path) -> None:
 def test_it_is_served_from_the_store(
     bento: Path, environment: Mapping[str, str], default_model: Path, tmp_path: Path
 ) -> None:
+    """With its own model, though the store has got a later one since."""
+    later = tmp_path / "2.0.0"
+    write_second_version(default_model, later.name, later)
+    subprocess.run([sys.executable, "-m", "bento_service.store", str(later)], cwd=ROOT, env=environment, check=True)
     port = free_port()
     settings = {"TWINSCORE_DRAIN_SECONDS": "0", "TWINSCORE_ACCESS_LOG": "false"}
     command = [f"{BIN}/bentoml", "serve", "fraud_detector:latest", "--host", "127.0.0.1", "--port", str(port)]
