@@ -58,6 +58,7 @@ def test_the_scripts_are_sound() -> None:
         path for path in (ROOT / "deploy" / "docker").iterdir() if path.is_file() and path.read_text().startswith("#!")
     ]
     assert {path.name for path in scripts} == {"build.sh", "prune.sh", "twinscore"}
+    scripts += [ROOT / ".ci" / "run", ROOT / "requirements" / "lock.sh"]
     checked(BIN / "shellcheck", *scripts)
     for path in scripts:
         assert os.access(path, os.X_OK), path
