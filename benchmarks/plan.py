@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.contenders.catalog import BATCHERS, BY_NAME, CONTENDERS, LADDER, OURS, TELEMETRY, WORKERS, Contender
@@ -26,6 +26,10 @@ class Loads:
     open_seconds: float = 60.0
     warm_up_seconds: float = 3.0
 
+    @property
+    def any(self) -> bool:
+        return bool(self.connections or self.rates or self.users)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -34,6 +38,16 @@ class Case:
     predictor: str
     model: str
     loads: Loads
+
+    def only(self, kinds: Collection[str]) -> Case:
+        """The same under fewer loads: `closed`, `open` and `users`."""
+        loads = replace(
+            self.loads,
+            connections=self.loads.connections if "closed" in kinds else (),
+            rates=self.loads.rates if "open" in kinds else (),
+            users=self.loads.users if "users" in kinds else 0,
+        )
+        return replace(self, loads=loads)
 
 
 def cases(suites: Sequence[str], only: Sequence[str], *, quick: bool, loads: Loads) -> list[Case]:

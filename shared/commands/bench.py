@@ -12,6 +12,7 @@ from shared.contract.errors import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 SUITES = ("contenders", "ladder", "crossover", "kind", "telemetry", "workers")
+LOADS = ("closed", "open", "users")
 
 
 @click.command()
@@ -35,6 +36,7 @@ SUITES = ("contenders", "ladder", "crossover", "kind", "telemetry", "workers")
     help="Measure nothing: write the report of these results; several runs of one machine are put together.",
 )
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model: packaged, deep or huge.")
+@click.option("--load", "kinds", multiple=True, type=click.Choice(LOADS), help="Only this load; unset: all.")
 def bench(
     quick: bool,
     only: tuple[str, ...],
@@ -47,6 +49,7 @@ def bench(
     out: Path | None,
     report_from: tuple[Path, ...],
     models: tuple[str, ...],
+    kinds: tuple[str, ...],
 ) -> None:
     """Measure both variants against other servers on this machine and write a report.
 
@@ -73,12 +76,14 @@ def bench(
         loads = Loads((1, 16, 64, 128), (rate,), 0, seconds, open_seconds, min(3.0, seconds))
     plan = cases(suites or SUITES, only, quick=quick, loads=loads)
     plan = [case for case in plan if not models or case.model in models]
+    if kinds:
+        plan = [reduced for case in plan if (reduced := case.only(kinds)).loads.any]
     absent = missing(plan)
     if absent:
         click.echo(f"left out, for want of `make bench-setup EXTRA=1`: {', '.join(absent)}", err=True)
         plan = [case for case in plan if case.contender.name not in absent]
     if not plan:
-        raise UserError("nothing to measure: --only, --suite and --model leave no contender")
+        raise UserError("nothing to measure: --only, --suite, --model and --load leave no contender")
     path = results or CACHE / "results.json"
     collected = Results(describe_run(command=" ".join(["twinscore", *sys.argv[1:]]), rounds=rounds), [])
 

@@ -52,6 +52,13 @@ def test_a_contender_is_measured_and_its_results_come_back_from_the_file(
     assert read(path).measurements == found
 
 
+def test_a_case_may_be_cut_down_to_some_of_its_loads() -> None:
+    case = Case("contenders", BY_NAME["floor"], "none", "deep", Loads((1, 16), (800,)))
+    assert case.only(["open"]).loads == Loads((), (800,))
+    assert case.only(["closed"]).loads == Loads((1, 16), ())
+    assert not case.only(["users"]).loads.any
+
+
 def test_a_server_is_gone_afterwards() -> None:
     package = models.package("packaged", lambda line: None)
     with running(BY_NAME["fastapi"], package, "ours", "0", models.sample(package)[0]) as server:
