@@ -1,6 +1,6 @@
-"""Writes the tables of docs/capacity.md from the figures below: `python deploy/kubernetes/capacity.py`.
+"""Writes the tables of docs/capacity.md: `.venv/bin/python deploy/kubernetes/capacity.py [--results FILE]`.
 
-Every input stands here, once. Put your own machine's figures in (`twinscore bench`) and run it again.
+What a core answers and a worker takes comes from the results of `twinscore bench`; every other input stands below, once.
 """
 
 from __future__ import annotations
@@ -8,9 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log2
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "capacity.md"
+import click
+
+from benchmarks.report.sections import MODELS
+from benchmarks.report.summary import Key, Summary
+from benchmarks.results import read
+from shared.contract.errors import UserError
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+PAGE: Final = DOCS / "capacity.md"
+RESULTS: Final = DOCS / "benchmark" / "results.json"
 BEGIN: Final = "<!-- Written by deploy/kubernetes/capacity.py -->\n"
 END: Final = "<!-- End -->\n"
 
@@ -26,10 +35,25 @@ class Variant:
 
     name: str
     rate: float
-    resident_mb: int
+    resident_mb: float
 
 
-VARIANTS: Final = (Variant("FastAPI", 2_450, 125), Variant("BentoML", 1_200, 145))
+@dataclass(frozen=True)
+class Measured:
+    """Both variants, and the sentence that tells where their figures come from."""
+
+    variants: tuple[Variant, ...]
+    source: str
+
+
+MODEL: Final = "deep"
+CONTENDERS: Final = {"FastAPI": "fastapi", "BentoML": "bento"}
+UNRECORDED: Final = Measured(
+    (Variant("FastAPI", 2_450, 125), Variant("BentoML", 1_200, 145)),
+    f"No full run of the benchmark is recorded: these are from short ones, two cores, {MODELS[MODEL]}.",
+)
+"""What stands on the page until there are results."""
+
 TARGETS: Final = (10_000, 1_000_000)
 """Requests a second."""
 
@@ -60,8 +84,44 @@ LATENCY_SECONDS: Final = 0.005
 SPANS: Final = 2.1
 SPAN_BYTES: Final = 500
 PROXY_RATE: Final = 30_000
+PROXIES: Final = 10
+CONNECTIONS_A_POD: Final = 2
+"""Of each proxy."""
 SERIES_BYTES: Final = 2 * 1024**3 / 1_000_000
 """Memory of one active series in Prometheus."""
+
+
+def measured(path: Path) -> Measured:
+    """The figures of a run: the best closed loop of each variant, the median of its rounds.
+
+    Raises:
+        UserError: the file cannot be read, or lacks one of the variants.
+    """
+    results = read(path)
+    summary = Summary(results)
+    return Measured(
+        tuple(
+            _variant(summary, name, ("contenders", contender, "ours", MODEL)) for name, contender in CONTENDERS.items()
+        ),
+        _source(results.meta, summary.loads("contenders", "closed")),
+    )
+
+
+def _variant(summary: Summary, name: str, key: Key) -> Variant:
+    found = (summary.phase(key, "closed", load, "rate") for load in summary.loads("contenders", "closed"))
+    rates = [spread.middle for spread in found if spread is not None]
+    memory = summary.of_server(key, "rss_mb")
+    if not rates or memory is None:
+        raise UserError(f"the results lack {key[1]} under closed loops: twinscore bench --suite contenders")
+    return Variant(name, max(rates), memory.middle)
+
+
+def _source(meta: dict[str, Any], loads: list[int]) -> str:
+    rounds = f"{meta['rounds']} round{'s' * (meta['rounds'] != 1)}"
+    return (
+        f"`{meta['command']}` on {meta['date'][:10]}, commit {meta['commit']}: {meta['cpu']}, {meta['cores']} cores, "
+        f"{MODELS[MODEL]}, one row a request, {loads[0]} to {loads[-1]} keep-alive connections, median of {rounds}."
+    )
 
 
 def replicas(target: float, rate: float) -> int:
@@ -82,17 +142,21 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def fleet(target: float) -> str:
+def fleet(target: float, variants: tuple[Variant, ...]) -> str:
     """What the pods need."""
-    count = {variant.name: replicas(target, variant.rate) for variant in VARIANTS}
+    count = {variant.name: replicas(target, variant.rate) for variant in variants}
     doublings = {name: ceil(log2(max(1, pods / MIN_REPLICAS))) for name, pods in count.items()}
     nodes = {name: max(ZONES, ceil(pods / (CORES_A_NODE - RESERVED_CORES))) for name, pods in count.items()}
     rows = [
         ["replicas, one worker and one core each", *(f"{pods:,}" for pods in count.values())],
         [f"nodes of {CORES_A_NODE} cores", *(f"{n:,}" for n in nodes.values())],
         ["memory reserved, GiB", *(number(pods * MEMORY_LIMIT_MB / 1024) for pods in count.values())],
-        ["memory resident, GiB", *(number(count[v.name] * v.resident_mb / 1024) for v in VARIANTS)],
+        ["memory resident, GiB", *(number(count[v.name] * v.resident_mb / 1024) for v in variants)],
         [f"seconds of doubling from {MIN_REPLICAS} replicas", *(str(n * DOUBLING_SECONDS) for n in doublings.values())],
+        [
+            f"connections from {PROXIES} proxies, {CONNECTIONS_A_POD} of each to a pod",
+            *(f"{pods * PROXIES * CONNECTIONS_A_POD:,}" for pods in count.values()),
+        ],
         ["Prometheus: active series", *(number(pods * SERIES) for pods in count.values())],
         ["Prometheus: samples a second", *(number(pods * SERIES / SCRAPE_SECONDS) for pods in count.values())],
         [
@@ -118,23 +182,45 @@ def around() -> str:
     return table(["", *(f"{target:,}/s" for target in TARGETS)], rows)
 
 
-def inputs() -> str:
+def inputs(variants: tuple[Variant, ...]) -> str:
     rows = [
-        ["good answers a second of one core", *(f"{variant.rate:,.0f}" for variant in VARIANTS)],
-        ["memory of a worker after load, MB", *(str(variant.resident_mb) for variant in VARIANTS)],
+        ["good answers a second of one core", *(number(variant.rate) for variant in variants)],
+        ["memory of a worker after load, MB", *(number(variant.resident_mb) for variant in variants)],
     ]
-    return table(["measured", *(variant.name for variant in VARIANTS)], rows)
+    return table(["measured", *(variant.name for variant in variants)], rows)
 
 
-def block() -> str:
-    return BEGIN + "\n" + "\n".join([inputs(), *(fleet(target) for target in TARGETS), around()]) + "\n" + END
+def block(found: Measured) -> str:
+    tables = [inputs(found.variants), *(fleet(target, found.variants) for target in TARGETS), around()]
+    return BEGIN + "\n" + "\n".join([found.source + "\n", *tables]) + "\n" + END
 
 
-def page(text: str) -> str:
+def page(text: str, found: Measured) -> str:
     """The page with its tables written anew."""
     before, rest = text.split(BEGIN)
-    return before + block() + rest.split(END)[1]
+    return before + block(found) + rest.split(END)[1]
+
+
+def recorded() -> Measured:
+    """What the page shows: the run that is kept beside the benchmark's page."""
+    return measured(RESULTS) if RESULTS.exists() else UNRECORDED
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `twinscore bench --results FILE` wrote; unset: docs/benchmark/results.json.",
+)
+def main(results: Path | None) -> None:
+    """Write the tables of docs/capacity.md."""
+    try:
+        found = measured(results) if results else recorded()
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
+    PAGE.write_text(page(PAGE.read_text(), found))
+    click.echo(f"wrote {PAGE}")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    main()
