@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup model serve test check format lock sbom bench-setup bench docs images up down dist clean
+.PHONY: setup model serve test soak check format lock sbom bench-setup bench docs images up down dist clean
 
 setup: $(VENV)/.ready
 
@@ -22,6 +22,10 @@ serve: model
 
 test: model
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# An hour of mixed load with restarts, kills and hostile requests; `twinscore soak --help` for less, and for more.
+soak: model
+	@$(BIN)/twinscore soak --only mixed --minutes $(or $(MINUTES),60)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": "shared.commands.serve:serve",
     "settings": "shared.commands.settings:settings",
     "simulate": "shared.commands.simulate:simulate",
+    "soak": "shared.commands.soak:soak",
     "train": "shared.commands.train:train",
     "verify": "shared.commands.verify:verify",
 }

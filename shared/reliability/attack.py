@@ -49,6 +49,16 @@ class AttackReport:
     slowest_probe: float = 0.0
     seconds: float = 0.0
 
+    def add(self, other: AttackReport) -> None:
+        """Takes in another attack."""
+        self.sent += other.sent
+        self.statuses += other.statuses
+        self.waiting += other.waiting
+        self.server_errors += other.server_errors
+        self.unanswered += other.unanswered
+        self.slowest_probe = max(self.slowest_probe, other.slowest_probe)
+        self.seconds += other.seconds
+
 
 async def attack(
     host: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 Done = Callable[["Connection", int, bytes, bytes], None]
 Lost = Callable[["Connection", str], None]
@@ -32,8 +33,8 @@ class Connection(asyncio.Protocol):
         self.reason = "closed"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # A cast: uvloop's transports are not of asyncio's classes.
+        self.transport = cast("asyncio.Transport", transport)
         self.local_port = transport.get_extra_info("sockname")[1]
 
     def send(self, content: bytes) -> None:

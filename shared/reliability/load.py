@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Tally:
     refused: Counter[int] = field(default_factory=Counter)
     failed: list[Failure] = field(default_factory=list)
     versions: Counter[str] = field(default_factory=Counter)
-    latencies: list[float] = field(default_factory=list)
+    latencies: array[float] = field(default_factory=lambda: array("d"))
 
     @property
     def answered(self) -> int:
@@ -103,6 +104,14 @@ class Load:
         self._wanted: dict[asyncio.Task[None], None] = {}
         self._stopping = False
         self._idle = asyncio.Event()
+        self._new: set[Connection] = set()
+        self.answered: Callable[[float, int], None] | None = None
+        """Called with each answer: when its request was sent, `time.monotonic`, and its status."""
+
+    @property
+    def unanswered(self) -> int:
+        """Connections that have not had any answer yet, or are not even there."""
+        return len(self._new) + self._connections - len(self._open)
 
     async def start(self) -> None:
         """Opens the connections, and sends on each as soon as it is open."""
@@ -135,6 +144,7 @@ class Load:
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             self._open[connection] = None
+            self._new.add(connection)
             self._send(connection)
             return
 
@@ -153,7 +163,10 @@ class Load:
             return
         request, request_id, began = sent
         self._open[connection] = None
+        self._new.discard(connection)
         self._judge(request, request_id, connection, began, status, head, body)
+        if self.answered is not None:
+            self.answered(began, status)
         if self._stopping:
             self._look_idle()
         elif not connection.closing:
@@ -191,6 +204,7 @@ class Load:
 
     def _lost(self, connection: Connection, reason: str) -> None:
         sent = self._open.pop(connection, None)
+        self._new.discard(connection)
         if sent is not None:
             _, request_id, began = sent
             failure = Failure(reason, None, request_id, connection.local_port, (began, time.monotonic()))

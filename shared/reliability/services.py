@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -32,6 +32,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def on_cores(cores: frozenset[int] | None) -> Iterator[None]:
+    """Keeps this thread, and the processes that it starts meanwhile for good, on these processors; None changes nothing."""
+    if cores is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Service:
     """One variant of one model, on one port; it can be started again after it has stopped.
 
@@ -42,6 +56,7 @@ class Service:
         port: to listen on; None takes a free one.
         workers: processes that score.
         environment: settings; nothing of the caller's own `TWINSCORE_*` and `OTEL_*` reaches it.
+        cores: processors that it may run on; None all.
     """
 
     def __init__(
@@ -53,6 +68,7 @@ class Service:
         port: int | None = None,
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
+        cores: frozenset[int] | None = None,
     ) -> None:
         self.variant = variant
         self.port = port or free_port()
@@ -62,11 +78,12 @@ class Service:
         self._environment = clean | {"BENTOML_HOME": str(folder / "bentoml"), **(environment or {})}
         self._command = [sys.executable, "-m", "shared.cli", "serve", variant, "--port", str(self.port)]
         self._command += ["--model", str(model.resolve()), "--workers", str(workers)]
+        self._cores = cores
         self.process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """Starts the processes and does not wait."""
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, on_cores(self._cores):
             self.process = subprocess.Popen(
                 self._command, env=self._environment, stdout=output, stderr=output, start_new_session=True
             )
@@ -138,11 +155,20 @@ class Service:
                 total += process.memory_info().rss
         return total / 1e6
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes that score: those that have no children, but for the one that cleans up after multiprocessing."""
+        family = self.family()
+        parents, found = set(), []
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                parents.add(process.ppid())
+                if process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in " ".join(process.cmdline()):
+                    found.append(process)
+        return [process for process in found if process.pid not in parents]
+
     def stop_worker(self) -> tuple[psutil.Process, frozenset[int]]:
         """SIGSTOPs the worker with the most connections; returns it and the ports of the other ends of those."""
-        parents = {process.ppid() for process in self.family()}
-        workers = [process for process in self.family() if process.pid not in parents]
-        worker = max(workers, key=lambda process: (len(_peers(process, self.port)), process.memory_info().rss))
+        worker = max(self.workers(), key=lambda process: (len(_peers(process, self.port)), process.memory_info().rss))
         worker.send_signal(signal.SIGSTOP)
         return worker, _peers(worker, self.port)
 
