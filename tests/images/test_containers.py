@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import pytest
 from shared import __version__
 from shared.contract import routes
 from tests.conftest import ROOT
-from tests.images.conftest import START_SECONDS, VARIANTS, StartContainer, docker
+from tests.images.conftest import BUILD_SECONDS, REPOSITORY, START_SECONDS, VARIANTS, StartContainer, docker
 
 pytestmark = pytest.mark.timeout(1800)  # the first test waits for both images to be built
 
@@ -109,6 +111,28 @@ def test_it_contains_what_serving_needs_and_no_more(image: str, variant: str) ->
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.revision"] == (_revision() or "unknown")
     assert config["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_a_clone_without_a_model_trains_one_in_the_build(engine: None, tmp_path: Path) -> None:
+    """Only that stage is built, from what a fresh clone has."""
+    for folder in ("shared", "requirements"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("Dockerfile.fastapi", ".dockerignore", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path)
+    name = f"{REPOSITORY}trained"
+    command = ["docker", "build", "--network", "host", "--target", "model", "-t", name, "-f", "Dockerfile.fastapi", "."]
+    subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        timeout=BUILD_SECONDS,
+        check=True,
+    )
+    packages = docker("run", "--rm", name, "sh", "-c", "cd models && ls -d */* && cat */*/manifest.json")
+    folder, _, manifest = packages.partition("\n")
+    card = json.loads(manifest)
+    assert folder == f"{card['name']}/{card['version']}"
+    assert card["golden"]["probabilities"]
 
 
 def _revision() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.measure.images import BEGIN, END
 from tests.conftest import ROOT, StartServer, free_port
 
 BIN = Path(sys.executable).parent
@@ -39,7 +40,10 @@ def compose(*files: str) -> dict[str, Any]:
 
 
 def test_the_dockerfiles_are_sound() -> None:
-    for dockerfile in ("Dockerfile.fastapi", "tests/images/haproxy.Dockerfile"):
+    for dockerfile in (
+        *("Dockerfile.fastapi", "deploy/kubernetes/model-image/Dockerfile"),
+        *("deploy/measure/naive.Dockerfile", "tests/images/haproxy.Dockerfile"),
+    ):
         checked(BIN / "hadolint", dockerfile)
 
 
@@ -62,6 +66,15 @@ def test_the_scripts_are_sound() -> None:
     checked(BIN / "shellcheck", *scripts)
     for path in scripts:
         assert os.access(path, os.X_OK), path
+
+
+def test_the_readme_has_the_figures_of_the_page() -> None:
+    """Which `deploy/measure/images.py --write` puts there: size and least start of the same four images, in their order."""
+    page = (ROOT / "docs" / "images.md").read_text().split(BEGIN)[1].split(END)[0]
+    measured = re.findall(r"\| \**([\d,]+ MB)\** \| \**[\d.]+ s \(([\d.]+)\)", page)
+    assert len(measured) == 4
+    readme = (ROOT / "README.md").read_text()
+    assert re.findall(r"\| \**([\d,]+ MB)\** \| ([\d.]+) s \|", readme) == measured
 
 
 def test_nothing_but_what_is_copied_reaches_the_engine() -> None:
