@@ -16,6 +16,8 @@ import pytest
 
 from shared.model.package import ModelPackage
 from shared.reliability.limits import raise_file_limit
+from shared.reliability.load import Load, until
+from shared.reliability.requests import single_rows
 from shared.reliability.services import Service
 from tests.conftest import VARIANTS
 from tests.faults.conftest import eventually, in_flight, scores
@@ -146,6 +148,21 @@ def test_idle_connections_take_nothing_from_others(service: Service, row: list[f
         assert {connection.read().status for connection in idle} == {200}
         assert in_flight(service) == 0
         assert [scores(service, row) for _ in range(20)] == [200] * 20
+
+
+def test_new_clients_do_not_wait_until_those_before_them_have_gone(service: Service, package: ModelPackage) -> None:
+    """All are let in while each has had a few answers; libuv by itself accepts one a turn of its loop."""
+    count = 300
+
+    async def scenario() -> int:
+        load = Load("127.0.0.1", service.port, single_rows(package.manifest), connections=count)
+        await load.start()
+        await until(lambda: load.unanswered == 0, 60, "every client has an answer")
+        answered = load.tally.good
+        assert (await load.stop()).failed == []
+        return answered
+
+    assert asyncio.run(scenario()) < count * count / 6
 
 
 def test_pipelined_requests_do_not_come_before_those_of_others(

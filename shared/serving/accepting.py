@@ -1,0 +1,39 @@
+"""New connections are accepted as fast as they come, under load too.
+
+libuv, the engine of uvloop, accepts one connection in each turn of its loop for each listening descriptor. A turn under
+load serves a request of every connection there is, so of hundreds of new clients some would wait for many seconds, and
+probes behind them. So the listening socket is there under several descriptors: as many are accepted in a turn.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+DESCRIPTORS = 32
+"""Of each listening socket. One that finds no connection left costs half a microsecond."""
+
+
+def listeners(sockets: Sequence[socket.socket]) -> list[socket.socket]:
+    """The same listening sockets, each under `DESCRIPTORS` descriptors."""
+    return [*sockets, *(listener.dup() for listener in sockets for _ in range(DESCRIPTORS - 1))]
+
+
+def install() -> None:
+    """Makes uvicorn, which runs both services whoever starts it, listen so in this process; call it before it listens."""
+    import uvicorn
+
+    plain = uvicorn.Server.startup
+    if hasattr(plain, "__wrapped__"):
+        return
+
+    @functools.wraps(plain)
+    async def startup(server: uvicorn.Server, sockets: list[Any] | None = None) -> None:
+        config = server.config
+        if sockets is None and config.fd is None and config.uds is None:
+            sockets = [config.bind_socket()]
+        await plain(server, sockets and listeners(sockets))
+
+    uvicorn.Server.startup = startup  # type: ignore[assignment, method-assign]
