@@ -113,6 +113,7 @@ class Edge:
             await exchange.refuse(InternalError())
         finally:
             exchange.close()
+        await exchange.settle()
 
     def _route(self, path: str) -> tuple[str, frozenset[str]]:
         """The template of a path, for metrics, and the methods it answers: none where there is no such route."""

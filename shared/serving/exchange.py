@@ -19,6 +19,7 @@ from shared.contract.errors import (
 )
 from shared.serving.asgi import Message, Receive, Scope, Send
 from shared.serving.discard import discard_body
+from shared.serving.disconnect import is_disconnect
 from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders
 from shared.telemetry.access import Answered
@@ -182,7 +183,6 @@ class Exchange:
             if message["status"] >= 400 and (b"content-type", CONTENT_TYPE) not in headers:
                 self._replacing = self.problem or BY_STATUS.get(message["status"], InternalError)()
                 return
-            self._started = True
             self._status = message["status"]
             headers = [item for item in headers if item[0] != b"server" and not item[0].startswith(b"x-bentoml")]
             headers.append((b"x-request-id", self.request_id.encode()))
@@ -190,13 +190,14 @@ class Exchange:
         elif self._replacing is not None:
             return
         await self._deliver(message)
+        # Only now: a server whose client does not read lets nothing begin.
+        self._started = True
 
     async def _deliver(self, message: Message) -> None:
         try:
             await self._send(message)
         except RuntimeError as error:
-            # uvloop's word for a client that has reset the connection meanwhile: nobody is left to answer.
-            if "handler is closed" not in str(error):
+            if not is_disconnect(error):
                 raise
             self._shut = True
 
@@ -238,10 +239,12 @@ class Exchange:
             self._late = asyncio.ensure_future(self._answer_late())
 
     async def _answer_late(self) -> None:
-        # The answer first: what is cancelled may take its time, and frameworks answer a cancellation themselves.
+        if self._closed:
+            return
+        # What is cancelled hears of it when this waits. By then the answer is out, unless the client does not read,
+        # and frameworks, which answer a cancellation themselves, are shut off.
+        self._task.cancel()
         await self.refuse(DeadlineExceeded())
-        if not self._closed:
-            self._task.cancel()
 
     async def expired_answer(self) -> bool:
         """After a cancellation: whether it was the deadline's. Sees to it that 504 has been answered."""
@@ -249,6 +252,14 @@ class Exchange:
             self._task.uncancel()
             await self.refuse(DeadlineExceeded())
         return self._expired
+
+    async def settle(self) -> None:
+        """Waits, when all else is done, for a late answer that a client is slow to read.
+
+        A server that sees its application return without an answer writes one of its own.
+        """
+        if self._late is not None:
+            await self._late
 
     def close(self) -> None:
         """Gives everything back, and notes the request."""

@@ -39,7 +39,9 @@ def service(
     try:
         asyncio.run(started.start())
         yield started
-        assert "Traceback" not in started.log.read_text()
+        lines = started.log.read_text()
+        assert "Traceback" not in lines
+        assert "ASGI callable" not in lines
     finally:
         started.kill()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +18,7 @@ from tests.conftest import Server
 from tests.stack.faulty_model import AMOUNT_COLUMN, FAILING_AMOUNT, SLOW_AMOUNT
 
 Row = list[float | None]
+DRAIN_BEGINS_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,15 @@ def a_dead_worker(service: Service) -> None:
 
 
 def a_stop(service: Service) -> None:
-    """SIGTERM, once: the service drains, then it is gone."""
+    """SIGTERM, once: the service drains, then it is gone. A second one, before its workers have the first, would end it."""
     with suppress(httpx.TransportError):
         if service.client.get("/readyz").status_code == 200:
             assert service.server.process is not None
             service.server.process.send_signal(signal.SIGTERM)
+            until = time.monotonic() + DRAIN_BEGINS_SECONDS
+            while service.client.get("/readyz").status_code == 200:
+                assert time.monotonic() < until, "told to stop, it goes on"
+                time.sleep(0.1)
 
 
 def workers(server: Server) -> list[psutil.Process]:

@@ -48,7 +48,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, package: ModelPackage) -> It
         "TWINSCORE_API_KEYS_FILE": str(folder / "keys"),
         "TWINSCORE_WORKERS": str(WORKERS),
         "TWINSCORE_MAX_IN_FLIGHT": "1",
-        "TWINSCORE_DRAIN_SECONDS": "7",
+        # Longer than any alert takes to fire on a busy machine; stopping the stack does not wait for it.
+        "TWINSCORE_DRAIN_SECONDS": "25",
     }
     with ExitStack() as opened, ThreadPoolExecutor() as pool:
         contexts = [running(v, folder, "--model", str(model), environment=environment) for v in VARIANTS]
