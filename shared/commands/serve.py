@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from shared.commands.extras import require
 from shared.commands.processes import check_port
 from shared.contract.errors import UserError
 from shared.serving.supervisor import Child, Supervisor, local_url
-from shared.telemetry.multiprocess import DIRECTORY_VARIABLE
+from shared.telemetry.multiprocess import DIRECTORY_VARIABLE, temporary_directory
 
 PREFIX = "TWINSCORE_"
 PORTS = {"fastapi": 8000, "bento": 3000}
@@ -49,7 +48,7 @@ def serve(
         _check_any_model()
     host = host or os.environ.get(f"{PREFIX}HOST") or "127.0.0.1"
     scheme = "https" if os.environ.get(f"{PREFIX}TLS_CERT_FILE") else "http"
-    with tempfile.TemporaryDirectory(prefix="twinscore-metrics-") as folder:
+    with temporary_directory() as folder:
         children = []
         for name in variants:
             number = PORTS[name] if variant == "both" else port or _port(PORTS[name])

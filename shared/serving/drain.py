@@ -86,3 +86,5 @@ def _gone(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+    except OSError:
+        return False  # no descriptor is left to look with

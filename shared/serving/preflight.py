@@ -8,6 +8,7 @@ from shared.contract.errors import UserError
 from shared.model.files import read_files
 from shared.model.manifest import read_manifest
 from shared.serving.settings import Settings
+from shared.telemetry.multiprocess import check_room
 from shared.telemetry.start import check_tracing
 
 
@@ -28,4 +29,6 @@ def check(settings: Settings, directory: Path) -> None:
 
         check_backend(settings.backend)
     check_tracing()
+    if settings.metrics:
+        check_room(settings.workers)
     read_files(directory, read_manifest(directory))

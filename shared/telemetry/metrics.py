@@ -7,6 +7,7 @@ second, before every scrape, and at the end. Written one by one they would cost 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from shared.contract import errors, routes
 from shared.model.manifest import Manifest
 from shared.model.predictor import Probabilities, Rows
 from shared.model.scores import SCORE_EDGES
+from shared.telemetry import allocated
 from shared.telemetry.access import Answered
 from shared.telemetry.later import Later
 from shared.telemetry.multiprocess import exposition
@@ -38,6 +40,8 @@ PROBABILITY_BUCKETS: Final = SCORE_EDGES[1:]
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER: Final = "other"
 """Label of every path that is no route, and of every unknown method."""
+
+logger = logging.getLogger("twinscore.metrics")
 
 
 class BulkHistogram:
@@ -75,6 +79,8 @@ class Metrics:
         self, directory: Path, manifest: Manifest, backend: str, in_flight: Callable[[], int], max_in_flight: int
     ) -> None:
         self.directory = directory
+        self._full = False
+        allocated.install()
         self.registry = CollectorRegistry()
         self._later = Later(self._write)
         self._names = manifest.feature_names
@@ -181,7 +187,11 @@ class Metrics:
         self._counts[key] = self._counts.get(key, 0) + 1
         if request.problem is not None:
             self._refused[request.problem] = self._refused.get(request.problem, 0) + 1
-        pending = self._durations_of(method, request.route).pending
+        try:
+            pending = self._durations_of(method, request.route).pending
+        except OSError as error:
+            self._no_room(error)
+            return
         pending.append(request.seconds)
         self._later.noted(len(pending))
 
@@ -198,12 +208,12 @@ class Metrics:
         self._later.now()
 
     def _write(self) -> None:
-        for (method, route, status), count in self._counts.items():
-            self.requests.labels(method, route, str(status)).inc(count)
-        self._counts.clear()
-        for reason, count in self._refused.items():
-            self.rejections.labels(reason).inc(count)
-        self._refused.clear()
+        counts, self._counts = self._counts, {}
+        for (method, route, status), count in counts.items():
+            self._inc(self.requests, (method, route, str(status)), count)
+        refused, self._refused = self._refused, {}
+        for reason, count in refused.items():
+            self._inc(self.rejections, (reason,), count)
         for histogram in (*self._durations.values(), *self._bulk):
             histogram.flush()
         if self._rows:
@@ -212,6 +222,18 @@ class Metrics:
             self._count(self.missing, np.isnan(rows))
             self._count(self.out_of_range, (rows < self._low) | (rows > self._high))
         self.requests_in_flight.set(self._in_flight())
+
+    def _inc(self, counter: Counter, labels: tuple[str, ...], count: int) -> None:
+        try:
+            counter.labels(*labels).inc(count)
+        except OSError as error:
+            self._no_room(error)
+
+    def _no_room(self, error: OSError) -> None:
+        """There is no disk for a series that was not there before: the service goes on without it."""
+        if not self._full:
+            self._full = True
+            logger.error("no room for more metrics in %s: %s", self.directory, error.strerror)
 
     def _count(self, counter: Counter, flags: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
         counts = flags.sum(axis=0)

@@ -16,6 +16,9 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.contract.errors import UserError
+from shared.telemetry.files import FILE_BYTES, FILES, allocate
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
@@ -51,6 +54,28 @@ def use_directory(server_pid: int | None = None) -> Path:
         raise RuntimeError("prometheus_client was imported before the metrics folder was set")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     return directory
+
+
+def temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the folders of several servers. Raises UserError where there is no room for one."""
+    try:
+        return tempfile.TemporaryDirectory(prefix=PREFIX)
+    except OSError as error:
+        raise UserError(f"there is no folder for temporary files: {error.strerror}; set TMPDIR to one") from None
+
+
+def check_room(workers: int) -> None:
+    """Raises UserError where the metrics of so many processes find no room."""
+    folder = os.environ.get(DIRECTORY_VARIABLE) or os.environ.get("TMPDIR") or "the folder for temporary files"
+    try:
+        directory = Path(os.environ.get(DIRECTORY_VARIABLE) or tempfile.gettempdir())
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=PREFIX) as file:
+            allocate(file.fileno(), workers * FILES * FILE_BYTES)
+    except OSError as error:
+        raise UserError(
+            f"the metrics cannot be kept in {folder}: {error.strerror}; make room there, or set TWINSCORE_METRICS=false"
+        ) from None
 
 
 def exposition(directory: Path) -> bytes:

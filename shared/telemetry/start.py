@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.contract.errors import UserError
 from shared.model.manifest import Manifest
 from shared.model.package import ModelPackage
 from shared.telemetry.access import AccessLog, Answered
@@ -87,7 +88,7 @@ def start_telemetry(
     """The telemetry of this worker process; see `Metrics` and `use_directory`.
 
     Raises:
-        UserError: a variable of OpenTelemetry asks for what cannot be had.
+        UserError: a variable of OpenTelemetry asks for what cannot be had, or there is no room for the metrics.
     """
     manifest, kept = package.manifest, None
     if metrics:
@@ -95,7 +96,10 @@ def start_telemetry(
         directory = use_directory(server_pid)
         from shared.telemetry.metrics import Metrics
 
-        kept = Metrics(directory, manifest, package.predictor.backend, in_flight, max_in_flight)
+        try:
+            kept = Metrics(directory, manifest, package.predictor.backend, in_flight, max_in_flight)
+        except OSError as error:
+            raise UserError(f"the metrics cannot be kept in {directory}: {error.strerror}") from None
     return Telemetry(kept, _tracing(logs.variant, manifest), AccessLog(logs, manifest.version) if access_log else None)
 
 
