@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from shared.contract import wire
@@ -39,6 +40,13 @@ class ScoringRoute(APIRoute):
         self._request = cast(type[wire.ScoreRequest | wire.BatchScoreRequest], parameters[0].field_info.annotation)
         response: type[BaseModel] = self.response_model
         self._serialize = response.__pydantic_serializer__.to_json
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # A path without parameters needs no regular expression; one below a mount point is left to FastAPI.
+        if scope["path"] != self.path or scope["type"] != "http" or scope.get("root_path"):
+            return super().matches(scope)
+        match = Match.FULL if scope["method"] in (self.methods or ()) else Match.PARTIAL
+        return match, {"endpoint": self.endpoint, "path_params": {}, "route": self}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The edge gives the whole body in one message.

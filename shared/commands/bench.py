@@ -33,7 +33,7 @@ LOADS = ("closed", "open", "users")
     "--report-from",
     type=FILE,
     multiple=True,
-    help="Measure nothing: write the report of these results; several runs of one machine are put together.",
+    help="Measure nothing: write the report of these results; several runs of one machine are put together, in --results.",
 )
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model: packaged, deep or huge.")
 @click.option("--load", "kinds", multiple=True, type=click.Choice(LOADS), help="Only this load; unset: all.")
@@ -67,7 +67,11 @@ def bench(
         raise UserError("the benchmark is not part of the installed package: run it from a checkout") from None
     folder = out or CACHE / "report"
     if report_from:
-        click.echo(f"wrote {write_report(together([read(path) for path in report_from]), folder)}")
+        merged = together([read(path) for path in report_from])
+        if results:
+            merged.write(results)
+            click.echo(f"wrote {results}")
+        click.echo(f"wrote {write_report(merged, folder)}")
         return
     check_tools()
     if quick:

@@ -189,7 +189,12 @@ class Exchange:
             message["headers"] = headers
         elif self._replacing is not None:
             return
-        await self._deliver(message)
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            if not is_disconnect(error):
+                raise
+            self._shut = True
         # Only now: a server whose client does not read lets nothing begin.
         self._started = True
 

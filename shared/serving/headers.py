@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from collections.abc import Iterable
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -51,5 +51,5 @@ def _media_type(content_type: bytes) -> bytes:
 
 
 def new_request_id() -> str:
-    """128 random bits in hexadecimal."""
-    return secrets.token_hex(16)
+    """128 random bits in hexadecimal: unique, and no secret, so that no system call is spent on it."""
+    return f"{random.getrandbits(128):032x}"
