@@ -109,7 +109,12 @@ async def _exchange(host: str, port: int, case: Case) -> bytes:
     try:
         writer.write(case.content)
         patience = ANSWER_SECONDS if case.whole else PATIENCE_SECONDS
-        while data := await asyncio.wait_for(reader.read(65536), patience):
+        while True:
+            # Not wait_for: it swallows a cancellation that meets an answer.
+            async with asyncio.timeout(patience):
+                data = await reader.read(65536)
+            if not data:
+                break
             answer += data
             patience = IDLE_SECONDS
     except (OSError, TimeoutError):

@@ -124,7 +124,8 @@ class Load:
         self._stopping = True
         self._look_idle()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
         for task in self._wanted:
             task.cancel()
         for connection in list(self._open):

@@ -160,7 +160,8 @@ class Mixed:
     async def _sleep(self, seconds: float) -> None:
         """Until then, or until it is ended early."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), max(0.0, seconds))
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._stop.wait()
 
     async def _until_up(self, *names: str) -> None:
         async with asyncio.timeout(WAIT_SECONDS):

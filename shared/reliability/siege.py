@@ -24,14 +24,14 @@ class SiegeReport:
     Attributes:
         attack: what came back.
         memory: MB of all its processes after the warm-up, in the middle, and at the end.
-        traceback: its log has one.
+        tracebacks: the lines of its log that have one.
         alive: `/readyz` says yes at the end.
     """
 
     variant: str
     attack: AttackReport
     memory: tuple[float, float, float]
-    traceback: bool
+    tracebacks: list[str]
     alive: bool
 
 
@@ -67,7 +67,7 @@ async def siege(
             variant,
             whole,
             (memory[0], memory[1], memory[2]),
-            "Traceback" in service.log.read_text(errors="replace"),
+            [line for line in service.log.read_text(errors="replace").splitlines() if "Traceback" in line],
             await asyncio.to_thread(service.is_ready),
         )
     finally:

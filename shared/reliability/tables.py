@@ -24,6 +24,9 @@ RECOVERY_SECONDS = 1.0
 BUSY = 0.9
 """A load that is busier than this may be what a figure shows."""
 
+KEPT_CASES = 5
+"""Hostile requests that went wrong, and tracebacks, kept with the figures."""
+
 LIFETIME_SECONDS = 60.0
 """A shorter life of a worker tells nothing about what grows."""
 
@@ -118,13 +121,19 @@ def hostile_result(reports: Sequence[SiegeReport]) -> PhaseResult:
             result.faults.append(f"{name}: {len(report.attack.server_errors)} hostile requests were answered 5xx")
         if report.attack.unanswered:
             result.faults.append(f"{name}: {len(report.attack.unanswered)} whole requests had no answer")
-        if report.traceback or not report.alive:
-            result.faults.append(f"{name}: {'a traceback in its log' if report.traceback else 'not ready at the end'}")
+        if report.tracebacks:
+            result.faults.append(f"{name}: {len(report.tracebacks)} tracebacks in its log")
+        if not report.alive:
+            result.faults.append(f"{name}: not ready at the end")
         result.figures[report.variant] = {
             "sent": report.attack.sent,
             "statuses": {str(status): count for status, count in sorted(report.attack.statuses.items())},
             "server_errors": len(report.attack.server_errors),
             "unanswered": len(report.attack.unanswered),
+            "fault_cases": [
+                repr(case) for case in (report.attack.server_errors + report.attack.unanswered)[:KEPT_CASES]
+            ],
+            "tracebacks": report.tracebacks[:KEPT_CASES],
             "slowest_probe": report.attack.slowest_probe,
             "memory": report.memory,
             "seconds": report.attack.seconds,
