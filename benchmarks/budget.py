@@ -19,6 +19,8 @@ import psutil
 from benchmarks import models
 from benchmarks.contenders.catalog import BY_NAME, interpreter
 from benchmarks.load.wrk import closed_loop
+from benchmarks.report.sections import MODELS
+from benchmarks.results import describe_run
 from benchmarks.run import bodies_of, cores
 from benchmarks.server import Running, running
 
@@ -39,6 +41,13 @@ LAYERS = (
 )
 WAITING = r"LineWriter\._run|_worker \(.*futures/thread\.py|threading\.py|selectors\.py"
 """Frames of threads that wait, which py-spy cannot tell from ones that work."""
+
+HEAD = """\
+# Where the processor time of a request goes
+
+Each variant alone on one core, the load on another; {model}. `python -m benchmarks.budget` takes {rate} samples a second
+of the worker and counts each for the layer of its innermost Python frame. Measured on {date}, {cpu}, commit {commit}.
+"""
 
 CONNECTIONS = (1, 64)
 RATE = 500
@@ -93,7 +102,7 @@ def sampled(server: Running, bodies: Path, connections: int, seconds: int, core:
 @click.option("--seconds", type=click.IntRange(2), default=10, show_default=True, help="Of each profile.")
 @click.option("--model", default="deep", show_default=True, help="packaged, deep or huge.")
 def main(seconds: int, model: str) -> None:
-    """Prints the table of docs/benchmark/budget.md."""
+    """Prints docs/benchmark/budget.md."""
     server_core, load_core = map(str, cores())
     folder = models.package(model, lambda line: click.echo(line, err=True))
     rows = models.sample(folder)
@@ -108,6 +117,10 @@ def main(seconds: int, model: str) -> None:
                 columns[f"{contender.label}, {connections} conn."] = sampled(
                     server, bodies, connections, seconds, load_core
                 )
+    meta = describe_run()
+    click.echo(
+        HEAD.format(model=MODELS[model], date=meta["date"][:10], commit=meta["commit"], cpu=meta["cpu"], rate=RATE)
+    )
     click.echo("| microseconds of processor time a request | " + " | ".join(columns) + " |")
     click.echo("|---" + "|--:" * len(columns) + "|")
     for name in (*(layer for layer, _ in LAYERS), "everything else"):

@@ -97,7 +97,9 @@ def together(runs: Sequence[Results]) -> Results:
     if len(machines) > 1:
         raise UserError("these results come from different machines: ratios between them mean nothing")
     commands = "; ".join(run.meta["command"] for run in runs)
-    meta = {**runs[-1].meta, "command": commands, "rounds": max(run.meta["rounds"] for run in runs)}
+    counts = sorted({run.meta["rounds"] for run in runs})
+    rounds = counts[0] if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    meta = {**runs[-1].meta, "command": commands, "rounds": rounds}
     return Results(meta, [measurement for run in runs for measurement in run.measurements])
 
 

@@ -23,7 +23,7 @@ from shared.contract.routes import GET, PROBES
 from shared.serving.asgi import ASGIApp, Receive, Scope, Send
 from shared.serving.exchange import EXCHANGE, Exchange
 from shared.serving.gate import Gate
-from shared.serving.headers import RequestHeaders, new_request_id
+from shared.serving.headers import RequestHeaders, new_request_id, without_range
 from shared.serving.inference import PredictionError
 from shared.serving.keys import ApiKeys
 
@@ -98,6 +98,8 @@ class Edge:
             elif method == "HEAD":
                 # The server leaves the body out: it keeps its own copy of the method.
                 scope = {**scope, "method": "GET"}
+            if headers.ranged:
+                scope = {**scope, "headers": without_range(scope["headers"])}
             scope[EXCHANGE] = exchange
             await self.app(scope, exchange.receive, exchange.send)
             await exchange.finish()

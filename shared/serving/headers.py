@@ -12,11 +12,12 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestHeaders:
     """The few headers the contract speaks of; the first of a repeated header counts."""
 
-    __slots__ = ("authorization", "content_length", "json", "request_id", "traceparent", "tracestate")
+    __slots__ = ("authorization", "content_length", "json", "ranged", "request_id", "traceparent", "tracestate")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         content_type = request_id = content_encoding = content_length = authorization = None
         traceparent = tracestate = None
+        self.ranged = False
         for name, value in headers:
             if name == b"content-type":
                 content_type = content_type or value
@@ -32,6 +33,8 @@ class RequestHeaders:
                 traceparent = traceparent or value
             elif name == b"tracestate":
                 tracestate = tracestate or value
+            elif name == b"range":
+                self.ranged = True
         self.traceparent = traceparent
         self.tracestate = tracestate
         self.authorization = authorization
@@ -44,6 +47,11 @@ class RequestHeaders:
             and (content_type == b"application/json" or _media_type(content_type) == b"application/json")
             and (content_encoding is None or content_encoding.strip().lower() == b"identity")
         )
+
+
+def without_range(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers that ask for the whole: a server may leave `Range` aside, and no answer of the contract is worth a part."""
+    return [(name, value) for name, value in headers if name not in (b"range", b"if-range")]
 
 
 def _media_type(content_type: bytes) -> bytes:

@@ -14,7 +14,7 @@ from benchmarks.plan import Loads, cases
 from benchmarks.report.bars import bars, losses
 from benchmarks.report.summary import Summary
 from benchmarks.report.write import write_report
-from benchmarks.results import Measurement, Phase, Results, describe_run
+from benchmarks.results import Measurement, Phase, Results, describe_run, read
 from shared.contract.errors import UserError
 from tests.conftest import ROOT
 
@@ -99,3 +99,18 @@ def test_results_that_are_none_are_refused_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: {path} does not hold results of `twinscore bench`")
     assert done.stderr.count("\n") == 1
+
+
+def test_runs_put_together_are_kept_and_say_how_they_were_taken(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    Results(describe_run(command="one", rounds=3), [measured("fastapi", "ours", 5000)]).write(first)
+    Results(describe_run(command="two", rounds=1), [measured("bento", "ours", 2000)]).write(second)
+    kept = tmp_path / "kept.json"
+    command = [sys.executable, "-m", "shared.cli", "bench", "--report-from", str(first), "--report-from", str(second)]
+    subprocess.run(
+        [*command, "--results", str(kept), "--out", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+    )
+    found = read(kept)
+    assert [m.contender for m in found.measurements] == ["fastapi", "bento"]
+    assert (found.meta["command"], found.meta["rounds"]) == ("one; two", "1 to 3")
+    assert "1 to 3" in (tmp_path / "README.md").read_text()
