@@ -8,6 +8,7 @@ probes behind them. So the listening socket is there under several descriptors: 
 from __future__ import annotations
 
 import functools
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,17 @@ DESCRIPTORS = 32
 
 
 def listeners(sockets: Sequence[socket.socket]) -> list[socket.socket]:
-    """The same listening sockets, each under `DESCRIPTORS` descriptors."""
-    return [*sockets, *(listener.dup() for listener in sockets for _ in range(DESCRIPTORS - 1))]
+    """The same listening sockets, each under `DESCRIPTORS` descriptors, none of which blocks."""
+    copies = [_copy(listener) for listener in sockets for _ in range(DESCRIPTORS - 1)]
+    for listener in sockets:
+        listener.setblocking(False)
+    return [*sockets, *copies]
+
+
+def _copy(listener: socket.socket) -> socket.socket:
+    # Not `socket.dup`: it makes the copy as blocking as the object is, and with it every descriptor in every process.
+    # Another worker that serves already would then stand still in `accept`, until the next connection comes.
+    return socket.socket(listener.family, listener.type, listener.proto, fileno=os.dup(listener.fileno()))
 
 
 def install() -> None:
