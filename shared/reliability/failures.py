@@ -12,6 +12,7 @@ from shared.reliability.proxy import Proxy
 from shared.reliability.services import Service
 
 SETTLE_SECONDS = 3.0
+SETTLED_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ async def kill_worker(service: Service, proxy: Proxy | None = None, name: str = 
     """SIGKILLs the worker with the most connections.
 
     It is stopped first, so that what it holds stays the same while it is looked at: a killed process cannot be asked.
-    Behind a proxy that takes until nothing more comes in on the connections that the worker has.
+    Behind a proxy the clients, which are in this process, stand still too, until the proxy has passed on all they sent.
 
     Args:
         name: of the service in the proxy.
@@ -45,9 +46,9 @@ async def kill_worker(service: Service, proxy: Proxy | None = None, name: str = 
     if proxy is not None:
         until = time.monotonic() + SETTLE_SECONDS
         before = None
-        while (held := await proxy.clients_of(name, ports)) != before and time.monotonic() < until:
+        while (held := proxy.clients_of(name, ports)) != before and time.monotonic() < until:
             before = held
-            await asyncio.sleep(0.1)
+            time.sleep(SETTLED_SECONDS)  # nothing must be sent until the worker is dead
     seconds = time.monotonic()
     worker.kill()
     return Kill(held, seconds)

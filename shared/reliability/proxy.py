@@ -6,6 +6,7 @@ import asyncio
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -128,9 +129,16 @@ class Proxy:
         """Requests that a server has and has not answered yet."""
         return int((await self._statistics())[name]["scur"])
 
-    async def clients_of(self, name: str, ports: frozenset[int]) -> frozenset[int]:
-        """Ports of the clients whose requests are with server `name`, on connections from these ports of the proxy."""
-        found = SESSION.findall(await self.command("show sess all"))
+    def clients_of(self, name: str, ports: frozenset[int]) -> frozenset[int]:
+        """Ports of the clients whose requests are with server `name`, on connections from these ports of the proxy.
+
+        Blocks, so that no client in this process sends anything meanwhile.
+        """
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(self._folder / "control"))
+            control.sendall(b"show sess all\n")
+            with control.makefile() as answer:
+                found = SESSION.findall(answer.read())
         return frozenset(int(client) for client, port, server in found if server == name and int(port) in ports)
 
     async def _statistics(self) -> dict[str, dict[str, str]]:

@@ -170,6 +170,9 @@ class Service:
         """SIGSTOPs the worker with the most connections; returns it and the ports of the other ends of those."""
         worker = max(self.workers(), key=lambda process: (len(_peers(process, self.port)), process.memory_info().rss))
         worker.send_signal(signal.SIGSTOP)
+        # It takes effect some time later, and until then more connections may be accepted.
+        while worker.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.001)
         return worker, _peers(worker, self.port)
 
 
