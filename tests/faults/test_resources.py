@@ -163,6 +163,8 @@ def test_a_service_that_goes_on_dying(variant: str, default_model: Path, tmp_pat
     service = Service(variant, default_model, tmp_path)
     try:
         asyncio.run(service.start())
+        # What dies before the command itself saw it ready stops it at once.
+        eventually(lambda: "is ready on" in service.log.read_text(), 10)
         assert service.process is not None
         serve = psutil.Process(service.process.pid)
         killed: set[int] = set()
