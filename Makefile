@@ -21,7 +21,7 @@ serve: model
 	@$(BIN)/twinscore serve both --smoke
 
 test: model
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # An hour of mixed load with restarts, kills and hostile requests; `twinscore soak --help` for less, and for more.
 soak: model

@@ -57,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--base-url", help="run the contract suite against a service that is running already")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a test spends about half its time waiting for the processes it started."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
