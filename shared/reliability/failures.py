@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
+
 from shared.reliability.load import Failure
 from shared.reliability.proxy import Proxy
 from shared.reliability.services import Service
@@ -36,7 +38,8 @@ async def kill_worker(service: Service, proxy: Proxy | None = None, name: str = 
     """SIGKILLs the worker with the most connections.
 
     It is stopped first, so that what it holds stays the same while it is looked at: a killed process cannot be asked.
-    Behind a proxy the clients, which are in this process, stand still too, until the proxy has passed on all they sent.
+    Behind a proxy the clients, which are in this process, stand still too, until the proxy has passed on all they sent,
+    and then until it has seen that the worker is gone: it sends what comes next on a connection that it has.
 
     Args:
         name: of the service in the proxy.
@@ -48,9 +51,13 @@ async def kill_worker(service: Service, proxy: Proxy | None = None, name: str = 
         before = None
         while (held := proxy.clients_of(name, ports)) != before and time.monotonic() < until:
             before = held
-            time.sleep(SETTLED_SECONDS)  # nothing must be sent until the worker is dead
+            time.sleep(SETTLED_SECONDS)  # not asyncio's: nothing must be sent
     seconds = time.monotonic()
     worker.kill()
+    if proxy is not None:
+        psutil.wait_procs([worker], SETTLE_SECONDS)
+        time.sleep(SETTLED_SECONDS)
+        proxy.clients_of(name, ports)
     return Kill(held, seconds)
 
 

@@ -24,6 +24,8 @@ SESSION = re.compile(r"source=\S+:(\d+)\n.*\n.*\n\s+backend=services .* addr=\S+
 CONFIGURATION = """\
 global
     maxconn {connections}
+    # One loop: what its socket is asked for, it answers after it has looked at the connections.
+    nbthread 1
     stats socket {folder}/control mode 600 level admin
     # Not the requests: what becomes of the servers.
     log stdout format raw daemon notice
