@@ -10,7 +10,7 @@ from bento_service.store import stored_model
 from shared.contract import openapi, routes
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
-from shared.serving import accepting
+from shared.serving import server
 from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
@@ -25,7 +25,7 @@ settings = load_settings()
 logs = Logs("bento", settings.log_format)
 logs.install()
 gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
-accepting.install()
+server.install()
 
 # Model: its manifest fixes the schema now; the service loads and verifies the rest when it starts
 stored, directory = stored_model(settings.model)

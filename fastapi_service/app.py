@@ -17,7 +17,7 @@ from shared.contract.errors import NotReady, UserError
 from shared.model.locate import latest_package
 from shared.model.manifest import read_manifest
 from shared.model.package import load_package
-from shared.serving import accepting
+from shared.serving import server
 from shared.serving.drain import Drain
 from shared.serving.edge import Edge
 from shared.serving.gate import Gate
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.batcher == "native":
         raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
     gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
-    accepting.install()
+    server.install()
 
     # Model: its manifest fixes the schema now; the lifespan loads and verifies the rest
     directory = settings.model or latest_package()

@@ -7,11 +7,9 @@ probes behind them. So the listening socket is there under several descriptors: 
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any
 
 DESCRIPTORS = 32
 """Of each listening socket. One that finds no connection left costs half a microsecond."""
@@ -29,21 +27,3 @@ def _copy(listener: socket.socket) -> socket.socket:
     # Not `socket.dup`: it makes the copy as blocking as the object is, and with it every descriptor in every process.
     # Another worker that serves already would then stand still in `accept`, until the next connection comes.
     return socket.socket(listener.family, listener.type, listener.proto, fileno=os.dup(listener.fileno()))
-
-
-def install() -> None:
-    """Makes uvicorn, which runs both services whoever starts it, listen so in this process; call it before it listens."""
-    import uvicorn
-
-    plain = uvicorn.Server.startup
-    if hasattr(plain, "__wrapped__"):
-        return
-
-    @functools.wraps(plain)
-    async def startup(server: uvicorn.Server, sockets: list[Any] | None = None) -> None:
-        config = server.config
-        if sockets is None and config.fd is None and config.uds is None:
-            sockets = [config.bind_socket()]
-        await plain(server, sockets and listeners(sockets))
-
-    uvicorn.Server.startup = startup  # type: ignore[assignment, method-assign]
