@@ -16,6 +16,10 @@ MAX_SWEEP_SECONDS = 0.25
 """Deadlines are enforced at this grain, or at a twentieth of the deadline where that is finer."""
 
 
+FULL_COLLECTIONS = 1000
+"""Collections of the middle generation between two full ones, where CPython makes ten."""
+
+
 class Expiring(Protocol):
     deadline: float
 
@@ -48,6 +52,9 @@ class Gate:
         gc.enable()
         gc.collect()
         gc.freeze()
+        # CPython puts a full collection off until the old generation has grown by a quarter; of what is left unfrozen that
+        # is next to nothing, so that every request in flight would be looked at again and again.
+        gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTIONS)
         self._set_ready(True)
         self.accepting = True
 
