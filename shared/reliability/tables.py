@@ -43,9 +43,8 @@ def overload_result(reports: Sequence[OverloadReport]) -> PhaseResult:
         return f"{found.good:,.0f}/s on {found.connections}"
 
     row("peak of good answers, on connections", {r.variant: window(r, r.peak) for r in reports})
-    row("the same afterwards", {r.variant: window(r, r.again) for r in reports})
     row("in overload", {r.variant: window(r, r.over) for r in reports})
-    row("of the peak", {r.variant: f"{r.kept:.0%}" for r in reports})
+    row("of the peak, in each round", {r.variant: ", ".join(f"{share:.0%}" for share in r.shares) for r in reports})
     row("refused, 429 and 504", {r.variant: f"{r.over.refused:,.0f}/s" for r in reports})
     row("failed", {r.variant: f"{r.over.failed:,}" for r in reports})
     row("p50, p99 at the peak", {r.variant: f"{r.peak.p50:.0f}, {r.peak.p99:.0f} ms" for r in reports})

@@ -116,6 +116,7 @@ class Edge:
         finally:
             exchange.close()
         await exchange.settle()
+        exchange.leave()
 
     def _route(self, path: str) -> tuple[str, frozenset[str]]:
         """The template of a path, for metrics, and the methods it answers: none where there is no such route."""

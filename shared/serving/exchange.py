@@ -266,6 +266,15 @@ class Exchange:
         if self._late is not None:
             await self._late
 
+    def leave(self) -> None:
+        """Lets go of the server's side, which holds the scope and with it this exchange.
+
+        A cycle would keep all that belongs to the request in memory until the garbage collector comes by.
+        """
+        self._shut = True
+        self._receive, self._send = _gone, _ignore
+        del self._task
+
     def close(self) -> None:
         """Gives everything back, and notes the request."""
         self._closed = True
@@ -283,3 +292,11 @@ class Exchange:
                 *(self.rows, self.request_id, self._traceparent, self.span),
             )
             telemetry.request(request)
+
+
+async def _gone() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _ignore(message: Message) -> None:
+    pass

@@ -16,8 +16,8 @@ MAX_SWEEP_SECONDS = 0.25
 """Deadlines are enforced at this grain, or at a twentieth of the deadline where that is finer."""
 
 
-FULL_COLLECTIONS = 1000
-"""Collections of the middle generation between two full ones, where CPython makes ten."""
+YOUNG_OBJECTS = 100_000
+"""More than are alive in all requests that can be in flight, so that it takes garbage to start a collection."""
 
 
 class Expiring(Protocol):
@@ -52,9 +52,8 @@ class Gate:
         gc.enable()
         gc.collect()
         gc.freeze()
-        # CPython puts a full collection off until the old generation has grown by a quarter; of what is left unfrozen that
-        # is next to nothing, so that every request in flight would be looked at again and again.
-        gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTIONS)
+        # Requests leave no cycles behind, and what is in flight is no garbage: to look at it gains nothing.
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         self._set_ready(True)
         self.accepting = True
 
