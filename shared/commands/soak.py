@@ -69,8 +69,10 @@ def _phases(context: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option(
     "--document",
+    "documents",
     type=FILE,
-    help="Markdown file whose tables, between two marked lines, are written anew from all results.",
+    multiple=True,
+    help="Markdown file whose tables, between two marked lines, are written anew from all results; may be repeated.",
 )
 def soak(
     only: list[str],
@@ -81,7 +83,7 @@ def soak(
     seed: int,
     model: Path | None,
     results: Path | None,
-    document: Path | None,
+    documents: tuple[Path, ...],
 ) -> None:
     """Put both variants under what may happen to them, and tell what became of every request.
 
@@ -91,7 +93,7 @@ def soak(
     """
     require("fastapi", "fastapi", "uvicorn")
     require("bento", "bentoml")
-    if document is not None:
+    for document in documents:
         check_document(document)
     collected = {} if results is None else read_results(results)
     # Not above: a mistake in an option needs no libraries to be told.
@@ -117,7 +119,7 @@ def soak(
         click.echo(as_text(result) + "\n")
         if results is not None:
             write_results(results, collected)
-        if document is not None:
+        for document in documents:
             write_document(document, collected)
 
     running = Soak(plan, tell)

@@ -12,7 +12,10 @@ from shared.contract.errors import UserError
 
 FORMAT = 1
 BEGIN, END = "<!-- twinscore soak: begin -->", "<!-- twinscore soak: end -->"
-"""What `write_document` writes stands between these lines."""
+"""`write_document` writes all tables between these lines."""
+
+SUMMARY_BEGIN, SUMMARY_END = "<!-- twinscore soak summary: begin -->", "<!-- twinscore soak summary: end -->"
+"""And one table with a row for each phase between these."""
 
 PHASES = ("overload", "swap", "hostile", "mixed")
 
@@ -28,6 +31,7 @@ class PhaseResult:
         rows: a name and as many values.
         faults: what must not happen and did.
         misses: bars that a figure does not reach, which is no fault.
+        summary: what came of it, in a line.
         figures: the values as numbers.
         meta: where they come from, see `machine.describe`.
     """
@@ -38,6 +42,7 @@ class PhaseResult:
     rows: list[tuple[str, list[str]]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
+    summary: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -81,6 +86,12 @@ def as_markdown(results: Iterable[PhaseResult]) -> str:
     return "\n\n".join(parts)
 
 
+def as_summary(results: Iterable[PhaseResult]) -> str:
+    """One table, a row for each phase."""
+    rows = [f"| {result.title} | {result.summary} |" for result in results if result.summary]
+    return "\n".join(["| what was done | what came of it |", "|---|---|", *rows])
+
+
 def read_results(path: Path) -> dict[str, PhaseResult]:
     """The phases that a file holds, by name; none where there is no file. Raises UserError for another file."""
     if not path.exists():
@@ -117,16 +128,22 @@ def check_document(path: Path) -> None:
         text = path.read_text()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    if not 0 <= text.find(BEGIN) < text.find(END):
+    if not any(0 <= text.find(begin) < text.find(end) for begin, end in WRITTEN):
         raise UserError(f"{path} has no lines {BEGIN} and {END} for the tables to stand between")
 
 
 def write_document(path: Path, results: Mapping[str, PhaseResult]) -> None:
-    """Replaces what stands between the lines `BEGIN` and `END` of a document. Raises UserError."""
+    """Replaces what stands between the marked lines of a document. Raises UserError."""
     check_document(path)
     text = path.read_text()
-    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    _write(path, f"{before}\n\n{as_markdown(in_order(results))}\n\n{after}")
+    for (begin, end), written in WRITTEN.items():
+        if 0 <= text.find(begin) < text.find(end):
+            before, after = text[: text.index(begin) + len(begin)], text[text.index(end) :]
+            text = f"{before}\n\n{written(in_order(results))}\n\n{after}"
+    _write(path, text)
+
+
+WRITTEN = {(BEGIN, END): as_markdown, (SUMMARY_BEGIN, SUMMARY_END): as_summary}
 
 
 def _write(path: Path, text: str) -> None:

@@ -70,6 +70,11 @@ def overload_result(reports: Sequence[OverloadReport]) -> PhaseResult:
         if max(report.peak.load_busy, report.over.load_busy) > BUSY:
             result.misses.append(f"{name}: the load was too busy to tell the service's peak")
         result.figures[report.variant] = {**asdict(report), "kept": report.kept}
+    result.summary = "; ".join(
+        f"{NAMES[r.variant]} keeps {r.kept:.0%} of its peak, {r.over.p99:.0f} ms at p99, {r.over.failed} failed, "
+        f"memory {r.memory[0]:.0f} and then {r.memory[2]:.0f} MB"
+        for r in reports
+    )
     return result
 
 
@@ -89,6 +94,10 @@ def swap_result(report: SwapReport) -> PhaseResult:
         result.faults.append(f"{len(report.unexplained)} requests failed that the killed worker did not hold")
     if any(report.exit_codes.values()):
         result.faults.append(f"exit codes {report.exit_codes}")
+    result.summary = (
+        f"a worker killed, variant and model changed, services stopped, with {report.events[1][2]:,} requests in flight: "
+        f"{tally.sent:,} sent, {len(tally.failed):,} failed, {len(report.unexplained):,} of them not held by that worker"
+    )
     result.figures = {
         "sent": tally.sent,
         "good": tally.good,
@@ -137,6 +146,11 @@ def hostile_result(reports: Sequence[SiegeReport]) -> PhaseResult:
             "memory": report.memory,
             "seconds": report.attack.seconds,
         }
+    result.summary = "; ".join(
+        f"{NAMES[r.variant]}: {r.attack.sent:,} sent, {len(r.attack.server_errors)} answered 5xx, "
+        f"{len(r.attack.unanswered)} whole ones unanswered, memory {r.memory[0]:.0f} and then {r.memory[-1]:.0f} MB"
+        for r in reports
+    )
     return result
 
 
@@ -179,6 +193,10 @@ def mixed_result(report: MixedReport) -> PhaseResult:
     if any(report.exit_codes):
         result.faults.append(f"services that were told to stop ended with {sorted(set(report.exit_codes))}")
     result.faults += report.faults
+    result.summary = (
+        f"{sum(t.sent for t in tallies):,} sent, {len(report.failed):,} failed, {len(report.unexplained):,} of them not held by "
+        f"one of the {len(report.kills)} workers killed; {report.restarts} restarts"
+    )
     result.figures = _mixed_figures(report)
     return result
 

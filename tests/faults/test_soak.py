@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.reliability import proxy
-from shared.reliability.results import BEGIN, END
+from shared.reliability.results import BEGIN, END, SUMMARY_BEGIN, SUMMARY_END
 from tests.conftest import ROOT
 from tests.faults.conftest import eventually
 from tests.processes.test_serve import run_twinscore
@@ -23,9 +23,11 @@ KILLED = "a worker of bento is killed"
 def test_ended_early_it_tells_what_became_of_every_request(default_model: Path, tmp_path: Path) -> None:
     results, document, log = tmp_path / "results.json", tmp_path / "document.md", tmp_path / "log"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    readme = tmp_path / "readme.md"
+    readme.write_text(f"before\n{SUMMARY_BEGIN}\n{SUMMARY_END}\nafter\n")
     command = [sys.executable, "-m", "shared.cli", "soak", "--only", "hostile,mixed", "--minutes", "1"]
     command += ["--hostile", "100", "--model", str(default_model)]
-    command += ["--results", str(results), "--document", str(document)]
+    command += ["--results", str(results), "--document", str(document), "--document", str(readme)]
     with log.open("wb") as progress:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=progress, text=True)
     try:
@@ -54,6 +56,10 @@ def test_ended_early_it_tells_what_became_of_every_request(default_model: Path, 
     assert text.endswith(f"{END}\nafter\n")
     assert "| restarts, kills of a worker | 1, 1 |" in text
     assert "old" not in text
+    lines = readme.read_text().splitlines()
+    assert [line.count("|") for line in lines] == [0, 0, 0, 3, 3, 3, 3, 0, 0, 0]
+    assert "100 sent, 0 answered 5xx" in lines[5]
+    assert "0 of them not held by one of the 1 workers killed; 1 restarts" in lines[6]
 
 
 def test_mistakes_are_told_in_a_line_before_anything_is_started(tmp_path: Path) -> None:
