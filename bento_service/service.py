@@ -3,7 +3,7 @@
 import bentoml
 import numpy as np
 
-from bento_service import dispatcher, supervisor
+from bento_service import dispatcher, middleware, supervisor
 from bento_service.io import descriptors
 from bento_service.reading import reading_routes
 from bento_service.store import stored_model
@@ -33,6 +33,7 @@ manifest = read_manifest(directory)
 ScoreInput, ScoreOutput, BatchScoreInput, BatchScoreOutput = descriptors(len(manifest.features), manifest.version)
 reading = reading_routes(openapi.document(openapi.operations(len(manifest.features), manifest.example)))
 
+middleware.install()
 if settings.batcher == "eager":
     dispatcher.install(gate)
 
