@@ -64,8 +64,9 @@ def joining(protocol: Any) -> Any:
             super().on_response_complete()
 
         def handle_websocket_upgrade(self, *event: Any) -> None:
-            # Another protocol takes the transport over.
-            self.transport = self.transport.plain
+            # Another protocol takes the connection over, but an answer to an earlier request may still be under way.
+            joining, self.transport = self.transport, self.transport.plain
             super().handle_websocket_upgrade(*event)
+            self.transport = joining
 
     return Joining

@@ -72,8 +72,8 @@ class Refusing(asyncio.Protocol):
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
-def test_both_of_uvicorns_protocols_answer_every_kind_of_request(http: Any) -> None:
-    """A body, none, one in pieces, and an upgrade, which is another protocol's."""
+def test_both_of_uvicorns_protocols_answer_every_kind_of_request(http: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A body, none, one in pieces, and an upgrade, which is another protocol's, also while an answer is under way."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -105,7 +105,12 @@ def test_both_of_uvicorns_protocols_answer_every_kind_of_request(http: Any) -> N
             )
             assert refused.startswith(b"HTTP/1.1 403")
             writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            request = "GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket"
+            assert b"HTTP/1.1 403" in await asked(reader, writer, request, b" 403 Forbidden\r\n\r\n")
+            writer.close()
             server.should_exit = True
             await asyncio.wait_for(serving, 10)
 
     asyncio.run(run())
+    assert "Exception" not in caplog.text
