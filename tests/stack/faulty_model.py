@@ -42,9 +42,9 @@ def write_faulty_package(source: Path, target: Path) -> Path:
 
 def _with_faults(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
-    rows, output = graph.input[0].name, graph.output[1].name
-    trees = graph.node[0]
-    trees.output[list(trees.output).index(output)] = "tree_probabilities"
+    rows, output = graph.input[0].name, graph.output[-1].name
+    last = next(node for node in graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "tree_probabilities"
 
     constants = {
         "amount_column": np.array(AMOUNT_COLUMN, dtype=np.int64),
