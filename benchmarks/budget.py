@@ -25,8 +25,11 @@ from benchmarks.run import bodies_of, cores
 from benchmarks.server import Running, running
 
 LAYERS = (
-    ("HTTP server: sockets, parsing, writing", r"uvicorn/|<event loop>"),
-    ("the edge: ids, limits, admission, deadlines, problems", r"shared/serving/(?!inference|health)"),
+    ("HTTP server: sockets, parsing, writing", r"uvicorn/|<event loop>|shared/serving/(writing|accepting|server)"),
+    (
+        "the edge: ids, limits, admission, deadlines, problems",
+        r"shared/serving/(?!inference|health|writing|accepting|server)",
+    ),
     ("validation and JSON", r"shared/contract/|pydantic"),
     ("prediction", r"shared/model/|onnxruntime/"),
     (
