@@ -5,7 +5,7 @@ delaying lone requests, and overload makes it drop requests until it is restarte
 a request that finds the predictor idle goes at once, and what queues while it is busy goes together, so batches grow
 with the load by themselves.
 
-`install` puts the class where BentoML looks for its dispatcher; nothing else of BentoML is replaced. The setting
+`install` puts the class where BentoML looks for its dispatcher. The setting
 `TWINSCORE_BATCHER=native` leaves BentoML's own in place.
 """
 

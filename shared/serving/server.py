@@ -12,8 +12,10 @@ from shared.serving.writing import joining
 
 
 def install() -> None:
-    """For this process; call it before a server listens. In `startup`, for a raw `uvicorn` or `bentoml serve` binds
-    sockets and chooses the protocol itself."""
+    """For this process; call it before a server listens.
+
+    In `startup`: a raw `uvicorn` or `bentoml serve` binds sockets and chooses the protocol itself.
+    """
     plain = uvicorn.Server.startup
     if hasattr(plain, "__wrapped__"):
         return
