@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 START_SECONDS = 90.0
+SIGNAL_SECONDS = 2.0
 STOP_SECONDS = 60.0
 VARIANTS = ("fastapi", "bento")
 
@@ -171,7 +172,8 @@ class Service:
         worker = max(self.workers(), key=lambda process: (len(_peers(process, self.port)), process.memory_info().rss))
         worker.send_signal(signal.SIGSTOP)
         # It takes effect some time later, and until then more connections may be accepted.
-        while worker.status() != psutil.STATUS_STOPPED:
+        until = time.monotonic() + SIGNAL_SECONDS
+        while worker.status() != psutil.STATUS_STOPPED and time.monotonic() < until:
             time.sleep(0.001)
         return worker, _peers(worker, self.port)
 
