@@ -21,6 +21,7 @@ import numpy as np
 
 from shared.contract.errors import UserError
 from shared.contract.wire import FeatureCard
+from shared.model.graph import to_onnx
 from shared.model.manifest import (
     BOOSTER_FILE,
     MANIFEST_FILE,
@@ -32,10 +33,8 @@ from shared.model.manifest import (
     check_identity,
 )
 from shared.model.package import TOLERANCE, load_package
-from shared.model.predictor import OnnxPredictor, Rows, XgboostPredictor, load_booster
+from shared.model.predictor import OnnxPredictor, Rows, XgboostPredictor
 
-ONNX_OPSET = 15
-ML = "ai.onnx.ml"
 MAX_GOLDEN_ROWS = 512
 LIBRARIES = ("xgboost-cpu", "xgboost", "onnxruntime", "onnxmltools", "numpy")
 
@@ -106,80 +105,6 @@ def write_package(booster: bytes, contents: Contents, *, name: str, version: str
     files[MANIFEST_FILE] = json.dumps(manifest.model_dump(mode="json"), indent=1).encode()
     _write_atomically(files, directory)
     return manifest
-
-
-def to_onnx(booster: bytes, n_features: int) -> bytes | None:
-    """The booster as an ONNX graph for ONNX Runtime, or None where the converter cannot express it."""
-    import onnxmltools
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    model = load_booster(booster)
-    # The converter takes only f0, f1, ...: names are the manifest's business.
-    model.feature_names = None
-    model.feature_types = None
-    try:
-        graph = onnxmltools.convert_xgboost(
-            model, initial_types=[("rows", FloatTensorType([None, n_features]))], target_opset=ONNX_OPSET
-        )
-    except Exception:
-        return None
-    _add_in_xgboosts_order(graph)
-    return bytes(_as_regression(graph, n_features).SerializeToString())
-
-
-def _add_in_xgboosts_order(graph: Any) -> None:
-    """Moves the base score into the leaves of the first tree.
-
-    XGBoost starts from the base score and adds tree after tree; ONNX Runtime adds the base score last. Floating-point
-    sums depend on the order: so done, the margins are XGBoost's to the bit, and only the last step, the logistic
-    function, differs by about one unit in the last place.
-    """
-    attributes = {attribute.name: attribute for attribute in graph.graph.node[0].attribute}
-    base = np.float32(attributes["base_values"].floats[0])
-    leaves = np.array(attributes["class_weights"].floats, dtype=np.float32)
-    leaves[np.array(attributes["class_treeids"].ints) == 0] += base
-    attributes["class_weights"].floats[:] = leaves.tolist()
-    attributes["base_values"].floats[:] = [0.0]
-
-
-def _as_regression(graph: Any, n_features: int) -> Any:
-    """The same trees and logistic function, to the bit, in two nodes.
-
-    `TreeEnsembleClassifier` looks for the best class of each row as it walks the trees: a third of its time for small
-    trees, a tenth for large ones.
-    """
-    from onnx import TensorProto, helper
-
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in graph.graph.node[0].attribute}
-    leaves = {name: attributes[f"class_{name}"] for name in ("treeids", "nodeids", "ids", "weights")}
-    margin = helper.make_node(
-        "TreeEnsembleRegressor",
-        ["rows"],
-        ["margin"],
-        domain=ML,
-        n_targets=1,
-        base_values=attributes["base_values"],
-        **{name: values for name, values in attributes.items() if name.startswith("nodes_")},
-        **{f"target_{name}": values for name, values in leaves.items()},
-    )
-    # Not `Sigmoid`, which is vectorized: a row's bits could depend on its place in the batch on some processor.
-    logistic = helper.make_node(
-        "LinearClassifier",
-        ["margin"],
-        ["label", "probabilities"],
-        domain=ML,
-        coefficients=[1.0],
-        intercepts=[0.0],
-        classlabels_ints=[0, 1],
-        post_transform=attributes["post_transform"],
-    )
-    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, n_features])
-    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
-    return helper.make_model(
-        helper.make_graph([margin, logistic], "trees", [rows], [probabilities]),
-        opset_imports=graph.opset_import,
-        ir_version=graph.ir_version,
-    )
 
 
 def _probe_rows(contents: Contents) -> Rows:
