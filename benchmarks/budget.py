@@ -24,11 +24,14 @@ from benchmarks.results import describe_run
 from benchmarks.run import bodies_of, cores
 from benchmarks.server import Running, running
 
+SERVER_MODULES = "accepting|backpressure|protocol|server|writing"
+"""Of ours: they change uvicorn."""
+
 LAYERS = (
-    ("HTTP server: sockets, parsing, writing", r"uvicorn/|<event loop>|shared/serving/(writing|accepting|server)"),
+    ("HTTP server: sockets, parsing, writing", rf"uvicorn/|<event loop>|shared/serving/({SERVER_MODULES})"),
     (
         "the edge: ids, limits, admission, deadlines, problems",
-        r"shared/serving/(?!inference|health|writing|accepting|server)",
+        rf"shared/serving/(?!inference|health|{SERVER_MODULES})",
     ),
     ("validation and JSON", r"shared/contract/|pydantic"),
     ("prediction", r"shared/model/|onnxruntime/"),

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 PROBLEM_TYPE = "urn:twinscore:problem:"
 PROBLEM_CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+"""What 429 and 503 ask for."""
 
 
 class UserError(Exception):
@@ -105,7 +107,7 @@ class NotReady(Problem):
     detail = "The service is starting or stopping. Try again shortly, or at another replica."
 
     def __init__(self) -> None:
-        super().__init__(headers={"retry-after": "1"})
+        super().__init__(headers={"retry-after": str(RETRY_AFTER_SECONDS)})
 
 
 class TooManyRequests(Problem):
@@ -113,7 +115,7 @@ class TooManyRequests(Problem):
     detail = "More requests are in flight than this service takes at once. Try again shortly."
 
     def __init__(self) -> None:
-        super().__init__(headers={"retry-after": "1"})
+        super().__init__(headers={"retry-after": str(RETRY_AFTER_SECONDS)})
 
 
 class DeadlineExceeded(Problem):

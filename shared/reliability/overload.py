@@ -27,7 +27,7 @@ CONNECTIONS = (16, 32, 64, 128)
 """Tried for the peak."""
 
 TIMES = 10
-ROUNDS = 3
+ROUNDS = 7
 """Peak and overload are measured in turn: on a machine that others use too, windows minutes apart do not compare."""
 
 REFUSALS = frozenset({429, 504})

@@ -7,6 +7,7 @@ import gc
 from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
+from shared.serving.backpressure import Backpressure
 from shared.telemetry.logs import event
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ MAX_SWEEP_SECONDS = 0.25
 
 YOUNG_OBJECTS = 100_000
 """More than are alive in all requests that can be in flight, so that it takes garbage to start a collection."""
+
+ROOM = 0.75
+"""Once no more than this share of the slots is taken, those who were refused are heard again."""
 
 
 class Expiring(Protocol):
@@ -38,8 +42,11 @@ class Gate:
         """Requests admitted and not yet answered."""
         self.telemetry: Telemetry | None = None
         """Of this process; set before the gate opens."""
+        self.backpressure = Backpressure()
+        """Connections that wait for `ROOM`."""
         self._draining = False
         self.max_in_flight = max_in_flight
+        self._relief = int(max_in_flight * ROOM)
         self.deadline_seconds = deadline_seconds
         # Deadlines are all equally long, so the oldest open request is the next to expire: one timer serves all.
         self._open: dict[Expiring, None] = {}
@@ -61,6 +68,7 @@ class Gate:
         """`/readyz` says no from here on; requests are still answered."""
         self._draining = True
         self._set_ready(False)
+        self.backpressure.end()
         event("draining", "draining: /readyz is 503, requests are still answered")
 
     def suspend(self) -> None:
@@ -100,6 +108,8 @@ class Gate:
 
     def release(self) -> None:
         self.in_flight -= 1
+        if self.backpressure.held and self.in_flight <= self._relief:
+            self.backpressure.relieve(self.max_in_flight - self.in_flight)
 
     def watch(self, request: Expiring) -> float:
         """Expires `request` at its deadline, which is returned (loop time), unless `forget` comes first."""

@@ -1,31 +1,31 @@
-"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, and how it writes."""
+"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, writes and, after a 429, reads."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import uvicorn
 
 from shared.serving.accepting import listeners
-from shared.serving.writing import joining
+from shared.serving.backpressure import Backpressure
+from shared.serving.protocol import protocol
 
 
-def install() -> None:
-    """For this process; call it before a server listens.
+def install(backpressure: Backpressure) -> None:
+    """For this process; call it before a server listens. The last call counts.
 
     In `startup`: a raw `uvicorn` or `bentoml serve` binds sockets and chooses the protocol itself.
     """
-    plain = uvicorn.Server.startup
-    if hasattr(plain, "__wrapped__"):
-        return
+    plain = inspect.unwrap(uvicorn.Server.startup)
 
     @functools.wraps(plain)
     async def startup(server: uvicorn.Server, sockets: list[Any] | None = None) -> None:
         config = server.config
         if sockets is None and config.fd is None and config.uds is None:
             sockets = [config.bind_socket()]
-        config.http_protocol_class = joining(config.http_protocol_class)
+        config.http_protocol_class = protocol(config.http_protocol_class, backpressure)
         await plain(server, sockets and listeners(sockets))
 
     uvicorn.Server.startup = startup  # type: ignore[assignment, method-assign]

@@ -12,21 +12,26 @@ from typing import Any
 HEAD = b"HTTP/1.1 "
 INTERIM = b"HTTP/1.1 1"
 """An answer before the answer, such as `100 Continue`: the client waits for it."""
+REFUSAL = b"HTTP/1.1 429"
 
 
 class JoiningTransport:
     """A transport that keeps the head of an answer back until something follows it, or until `flush`.
 
     Everything else is done by the transport it is made for.
+
+    Attributes:
+        refused: whether the last answer was 429.
     """
 
-    __slots__ = ("_head", "_write", "is_closing", "plain")
+    __slots__ = ("_head", "_write", "is_closing", "plain", "refused")
 
     def __init__(self, plain: asyncio.Transport) -> None:
         self.plain = plain
         self.is_closing = plain.is_closing
         self._write = plain.write
         self._head = b""
+        self.refused = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
@@ -36,6 +41,7 @@ class JoiningTransport:
             data, self._head = self._head + data, b""
         elif data.startswith(HEAD) and not data.startswith(INTERIM):
             self._head = data
+            self.refused = data.startswith(REFUSAL)
             return
         self._write(data)
 
@@ -48,25 +54,3 @@ class JoiningTransport:
     def close(self) -> None:
         self.flush()
         self.plain.close()
-
-
-def joining(protocol: Any) -> Any:
-    """uvicorn's class for the protocol of a connection, with a `JoiningTransport`."""
-
-    class Joining(protocol):  # type: ignore[misc]
-        transport: Any
-
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(JoiningTransport(transport))
-
-        def on_response_complete(self) -> None:
-            self.transport.flush()
-            super().on_response_complete()
-
-        def handle_websocket_upgrade(self, *event: Any) -> None:
-            # Another protocol takes the connection over, but an answer to an earlier request may still be under way.
-            joining, self.transport = self.transport, self.transport.plain
-            super().handle_websocket_upgrade(*event)
-            self.transport = joining
-
-    return Joining

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -75,3 +77,26 @@ def test_more_than_the_configured_requests_in_flight_are_answered_429(
     assert post().status_code == 200
     # The schema is checked before the load.
     assert httpx.post(f"{server.url}/score", json={"features": []}).status_code == 422
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_clients_that_come_back_at_once_do_not_crowd_out_answers(
+    variant: str, start_server: StartServer, package: ModelPackage
+) -> None:
+    server = start_server(variant, environment={"TWINSCORE_MAX_IN_FLIGHT": "1"})
+    body = json.dumps({"rows": (package.manifest.golden.rows * 8)[:1024]})
+    clients, seconds = 32, 2.0
+    until = time.monotonic() + seconds
+
+    def insist(_: int) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        with httpx.Client(headers={"content-type": "application/json"}, timeout=30) as client:
+            while time.monotonic() < until:
+                statuses[client.post(f"{server.url}/score/batch", content=body).status_code] += 1
+        return statuses
+
+    with ThreadPoolExecutor(clients) as pool:
+        total = sum(pool.map(insist, range(clients)), Counter())
+    assert set(total) == {200, 429}
+    # Each comes back once a second, or when a slot is free. Unheld, some thirty are refused for each that is answered.
+    assert total[429] <= 2 * total[200] + clients * (seconds + 1)

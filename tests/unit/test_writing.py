@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from shared.serving.writing import JoiningTransport, joining
+from shared.serving.backpressure import Backpressure
+from shared.serving.protocol import protocol
+from shared.serving.writing import JoiningTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -89,7 +91,7 @@ def test_both_of_uvicorns_protocols_answer_every_kind_of_request(http: Any, capl
     async def run() -> None:
         config = uvicorn.Config(app, http=http, ws=Refusing, lifespan="off", log_config=None)
         config.load()
-        config.http_protocol_class = joining(config.http_protocol_class)
+        config.http_protocol_class = protocol(config.http_protocol_class, Backpressure())
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]

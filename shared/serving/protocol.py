@@ -1,0 +1,43 @@
+"""uvicorn's protocol of a connection, with an answer in one write, and a pause after a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from shared.serving.backpressure import Backpressure
+from shared.serving.writing import JoiningTransport
+
+
+def protocol(plain: Any, backpressure: Backpressure) -> Any:
+    """A class in place of `plain`, uvicorn's own."""
+
+    class Protocol(plain):  # type: ignore[misc]
+        transport: Any
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(JoiningTransport(transport))
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            backpressure.forget(self)
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            self.transport.flush()
+            super().on_response_complete()
+            if self.transport.refused:
+                self.transport.refused = False
+                if not self.transport.is_closing() and backpressure.hold(self):
+                    self.flow.pause_reading()
+
+        def resume(self) -> None:
+            if not self.transport.is_closing():
+                self.flow.resume_reading()
+
+        def handle_websocket_upgrade(self, *event: Any) -> None:
+            # Another protocol takes the connection over, but an answer to an earlier request may still be under way.
+            joining, self.transport = self.transport, self.transport.plain
+            super().handle_websocket_upgrade(*event)
+            self.transport = joining
+
+    return Protocol
