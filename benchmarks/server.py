@@ -24,6 +24,9 @@ from benchmarks.sink import trace_sink
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.01
+FOREIGN = ("TWINSCORE_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
+"""Variables that contenders do not inherit. Without bytecode of their own modules they would start more slowly than elsewhere."""
+
 TOLERANCE = 2e-6
 """Largest difference from the packaged probability that an answer may show."""
 
@@ -79,7 +82,7 @@ def running(
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{contender.name}-{predictor}.log"
     filled = [part.format(port=port, model=model) for part in contender.arguments]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWINSCORE_", "OTEL_"))}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
     stack = contextlib.ExitStack()
     sink = stack.enter_context(trace_sink()) if SINK in contender.environment.values() else ""
     environment = clean | environment_of(contender, port, model, predictor, sink)

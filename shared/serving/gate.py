@@ -55,9 +55,9 @@ class Gate:
 
     def open(self) -> None:
         """Call once the model is loaded, verified and warm."""
-        # What is loaded by now stays: a full collection over it would hold the loop for tens of milliseconds.
+        # What is loaded by now stays: a full collection over it would hold the loop for tens of milliseconds. One at this
+        # point would find next to nothing.
         gc.enable()
-        gc.collect()
         gc.freeze()
         # Requests leave no cycles behind, and what is in flight is no garbage: to look at it gains nothing.
         gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
