@@ -100,7 +100,9 @@ class Batcher:
     def _continue(self) -> None:
         if self._queue and not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            # Behind what was read meanwhile, so that its rows share the batch: they are heard in the loop's next turn.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._flush)
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []

@@ -75,7 +75,8 @@ def test_a_large_batch_gives_way_to_the_loop_and_every_slice_is_counted(
 
     async def run() -> tuple[Probabilities, int]:
         inference = inference_of(replace(packaged, predictor=slow), telemetry, max_batch_rows=128)
-        assert 0 < inference.slice_rows < 64
+        # 20 at the most, and not only a power of two.
+        assert 8 < inference.slice_rows <= 20
         turns = 0
 
         async def count_turns() -> None:
@@ -93,6 +94,29 @@ def test_a_large_batch_gives_way_to_the_loop_and_every_slice_is_counted(
     assert turns >= 3
     assert counted(telemetry) - before == 200
     assert probabilities.tobytes() == packaged.predictor(rows).tobytes()
+
+
+def test_rows_left_over_share_a_batch_with_what_came_meanwhile(packaged: ModelPackage, telemetry: Telemetry) -> None:
+    row, sizes, late = packaged.golden_rows[:1], [], []
+
+    async def run() -> None:
+        inference = inference_of(packaged, telemetry, max_batch_rows=128)
+        batcher = Batcher(inference, telemetry, max_batch_rows=2)
+        loop = asyncio.get_running_loop()
+
+        def predict(rows: Rows) -> Probabilities:
+            if not sizes:
+                # As a request that is read while the first batch is predicted.
+                loop.call_soon(lambda: late.append(loop.create_task(batcher.predict(row))))
+            sizes.append(len(rows))
+            return packaged.predictor(rows)
+
+        inference.predictor = predict  # type: ignore[assignment]
+        await asyncio.gather(*(batcher.predict(row) for _ in range(3)))
+        await late[0]
+
+    asyncio.run(run())
+    assert sizes == [2, 2]
 
 
 def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(
