@@ -33,6 +33,7 @@ class Backpressure:
         """Has `connection` resumed later. False where it must be read on, because nobody is held any more."""
         if self._ended:
             return False
+        self.forget(connection)  # refused twice: it had sent the second request before it was held
         loop = asyncio.get_running_loop()
         self.held[connection] = loop.call_later(RETRY_AFTER_SECONDS, self._resume, connection)
         return True
@@ -49,7 +50,7 @@ class Backpressure:
         self.relieve(len(self.held))
 
     def forget(self, connection: Connection) -> None:
-        """The connection is closed."""
+        """The connection is closed, or held anew."""
         timer = self.held.pop(connection, None)
         if timer is not None:
             timer.cancel()

@@ -140,6 +140,20 @@ def test_requests_sent_before_the_refusal_was_read_are_answered_at_once(serve: A
     serve(test)
 
 
+def test_one_that_is_refused_twice_is_held_once(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def test(connect: Connect, backpressure: Backpressure) -> None:
+        client = await connect()
+        client.writer.write(REFUSED + REFUSED)
+        assert [await client.status(), await client.status()] == [429, 429]
+        client.writer.write(TAKEN)
+        assert await client.status() == 204
+        await asyncio.sleep(0.2 * RETRY_AFTER_SECONDS)
+        assert not backpressure.held
+
+    serve(test)
+    assert "Exception" not in caplog.text
+
+
 def test_a_gate_relieves_once_a_quarter_of_its_slots_is_free() -> None:
     heard = []
 
