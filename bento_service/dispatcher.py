@@ -2,8 +2,8 @@
 
 BentoML's own learns how long to hold requests back from how long it held them back before. After a burst it goes on
 delaying lone requests, and overload makes it drop requests until it is restarted. Here nothing waits for a timer:
-a request that finds the predictor idle goes at once, and what queues while it is busy goes together, so batches grow
-with the load by themselves.
+a lone request that finds the predictor idle goes at once, and what queues while it is busy, or within two turns of the event loop
+where there is company, goes together: batches grow with the load by themselves.
 
 `install` puts the class where BentoML looks for its dispatcher. The setting
 `TWINSCORE_BATCHER=native` leaves BentoML's own in place.
@@ -22,6 +22,7 @@ import _bentoml_impl.server.app as server_app
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 
 from shared.serving.gate import Gate
+from shared.serving.gathering import schedule
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -52,6 +53,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
 
     _running = False
     _scheduled = False
+    _company = False
 
     def __call__(self, callback: Batch) -> Callable[[Any], Coroutine[None, None, Any]]:
         # BentoML wraps the same batch function anew for every request: the latest serves them all.
@@ -69,8 +71,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
             job.span = telemetry.tracing.current()
         self._queue.append(job)
         if not self._running and not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._release)
+            self._schedule()
         return await future
 
     def _release(self) -> None:
@@ -78,6 +79,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
         while self._queue and self._queue[0].future.done():
             self._queue.popleft()
         jobs = tuple(job for job in self._get_inputs() if not job.future.done())
+        self._company = len(jobs) > 1
         if jobs:
             self._running = True
             telemetry = self.gate.telemetry
@@ -104,8 +106,11 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
             self._trace(inputs_info, start, failure)
             self._running = False
             if self._queue and not self._scheduled:
-                self._scheduled = True
-                self._loop.call_soon(self._release)
+                self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        schedule(self._loop, self._release, company=self._company)
 
     def _trace(self, jobs: tuple[TracedJob, ...], start: float, error: Exception | None) -> None:
         telemetry = self.gate.telemetry

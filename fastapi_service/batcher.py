@@ -1,7 +1,7 @@
 """Batches that form by themselves: rows that queue while the predictor is busy are predicted together.
 
 There is no timer. A row that finds the loop idle is predicted in the same turn of the loop; under load, the rows of
-all requests that were read in one turn share a batch.
+all requests that were read in a few turns share a batch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from shared.model.predictor import Probabilities, Rows
+from shared.serving.gathering import schedule
 from shared.serving.inference import Inference
 from shared.telemetry.start import Telemetry
 
@@ -56,6 +57,7 @@ class Batcher:
         self._queue: deque[Job] = deque()
         self._running: asyncio.Task[None] | None = None
         self._scheduled = False
+        self._company = False
 
     async def predict(self, row: Rows) -> float:
         """Shape (1, features) to its probability.
@@ -67,13 +69,13 @@ class Batcher:
         span = None if self._tracing is None else self._tracing.current()
         self._queue.append(Job(row, future, time.perf_counter(), span))
         if not self._scheduled and self._running is None:
-            self._scheduled = True
-            loop.call_soon(self._flush)
+            self._schedule()
         return await future
 
     def _flush(self) -> None:
         self._scheduled = False
         jobs = self._take()
+        self._company = len(jobs) > 1
         if not jobs:
             return
         if self._inference.inline:
@@ -99,10 +101,11 @@ class Batcher:
 
     def _continue(self) -> None:
         if self._queue and not self._scheduled:
-            self._scheduled = True
-            # Behind what was read meanwhile, so that its rows share the batch: they are heard in the loop's next turn.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._flush)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        schedule(asyncio.get_running_loop(), self._flush, company=self._company)
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []

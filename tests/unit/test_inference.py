@@ -16,6 +16,7 @@ from fastapi_service.batcher import Batcher
 from shared.model.package import ModelPackage, load_package
 from shared.model.predictor import Probabilities, Rows
 from shared.serving.gate import Gate
+from shared.serving.gathering import schedule
 from shared.serving.health import Health
 from shared.serving.inference import INLINE_SECONDS, Inference, PredictionError
 from shared.telemetry.logs import Logs
@@ -117,6 +118,19 @@ def test_rows_left_over_share_a_batch_with_what_came_meanwhile(packaged: ModelPa
 
     asyncio.run(run())
     assert sizes == [2, 2]
+
+
+@pytest.mark.parametrize(("company", "turns"), [(False, 1), (True, 3)])
+def test_a_batch_begins_at_once_or_two_turns_later_where_there_is_company(company: bool, turns: int) -> None:
+    async def run() -> int:
+        loop, begun, passed = asyncio.get_running_loop(), asyncio.Event(), 0
+        schedule(loop, begun.set, company=company)
+        while not begun.is_set():
+            await asyncio.sleep(0)
+            passed += 1
+        return passed
+
+    assert asyncio.run(run()) == turns
 
 
 def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(
