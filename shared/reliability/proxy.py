@@ -57,8 +57,8 @@ backend services
     http-check expect status 200
     # A connection that lies idle in a pool may be one that the service is just closing.
     http-reuse never
-    # Three, because a check may be what a killed worker held, and the next one may come while the machine is busy with its end.
-    default-server check inter 200ms fastinter 50ms fall 3 rise 1
+    # Two, because a check may be what a killed worker held.
+    default-server check inter 200ms fastinter 50ms fall 2 rise 1
 {servers}
 """
 
