@@ -25,7 +25,7 @@ from shared.reliability.proxy import Proxy
 from shared.reliability.requests import Request, bad_requests, batches, single_rows
 from shared.reliability.services import VARIANTS, Service, StartError
 
-SETTINGS = {"TWINSCORE_DRAIN_SECONDS": "2", "TWINSCORE_ACCESS_LOG": "false"}
+SETTINGS = {"TWINSCORE_ACCESS_LOG": "false"}
 WORKERS = 2
 BATCHES = (1, 16, 128, 1024)
 REFUSALS = frozenset({429, 503, 504})

@@ -57,8 +57,9 @@ backend services
     http-check expect status 200
     # A connection that lies idle in a pool may be one that the service is just closing.
     http-reuse never
-    # Two, because a check may be what a killed worker held.
-    default-server check inter 200ms fastinter 50ms fall 2 rise 1
+    # As in deploy/haproxy. Two, because a check may be what a killed worker held. The interval is also how long HAProxy gives
+    # a check to connect, its own delays among it: at 50 ms, thousands of clients made every server seem down at once.
+    default-server check inter 1s fall 2 rise 1
 {servers}
 """
 

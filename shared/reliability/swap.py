@@ -24,7 +24,6 @@ from shared.reliability.services import Service
 SETTINGS = {
     "TWINSCORE_MAX_IN_FLIGHT": "8192",
     "TWINSCORE_DEADLINE_SECONDS": "30",
-    "TWINSCORE_DRAIN_SECONDS": "3",
 }
 """What is refused for load or for time is not what this is about."""
 

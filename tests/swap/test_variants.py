@@ -11,8 +11,6 @@ from shared.reliability.requests import batches, single_rows
 from shared.reliability.services import Service
 from tests.swap.conftest import Stage, stage
 
-DRAIN = {"TWINSCORE_DRAIN_SECONDS": "2"}
-
 
 async def there_and_back(built: Stage) -> None:
     for name in ("bento", "fastapi", "bento", "fastapi"):
@@ -50,7 +48,7 @@ async def stopped_and_started(built: Stage) -> None:
 
 def test_nothing_fails(default_model: Path, package: ModelPackage, tmp_path: Path) -> None:
     async def scenario() -> None:
-        services = {name: Service(name, default_model, tmp_path, environment=DRAIN) for name in ("fastapi", "bento")}
+        services = {name: Service(name, default_model, tmp_path) for name in ("fastapi", "bento")}
         requests = single_rows(package.manifest) + batches([1, 16, 300], package.manifest)
         async with stage(services, requests, list(services)) as built:
             for move in (there_and_back, drained_by_the_proxy, stopped_and_started):

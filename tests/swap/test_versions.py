@@ -18,8 +18,6 @@ from shared.reliability.services import Service
 from tests.conftest import VARIANTS
 from tests.swap.conftest import SECOND_VERSION, stage
 
-DRAIN = {"TWINSCORE_DRAIN_SECONDS": "2"}
-
 
 @pytest.fixture
 def truncated(second_model: Path, tmp_path: Path) -> Path:
@@ -56,10 +54,10 @@ def test_from_one_version_to_the_next(
 ) -> None:
     async def scenario() -> None:
         services = {
-            "old": Service(variant, default_model, tmp_path, environment=DRAIN),
-            "truncated": Service(variant, truncated, tmp_path, environment=DRAIN),
-            "wrong": Service(variant, wrong, tmp_path, environment=DRAIN),
-            "next": Service(variant, second_model, tmp_path, environment=DRAIN),
+            "old": Service(variant, default_model, tmp_path),
+            "truncated": Service(variant, truncated, tmp_path),
+            "wrong": Service(variant, wrong, tmp_path),
+            "next": Service(variant, second_model, tmp_path),
         }
         requests = single_rows(package.manifest, read_manifest(second_model))
         async with stage(services, requests, ["old"]) as built:
