@@ -115,8 +115,8 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
     def _trace(self, jobs: tuple[TracedJob, ...], start: float, error: Exception | None) -> None:
         telemetry = self.gate.telemetry
         if telemetry is not None and telemetry.tracing is not None:
-            members = [(job.span, job.enqueue_time) for job in jobs]
-            telemetry.tracing.batch(members, start, time.perf_counter(), error)
+            members = [(job.span, job.enqueue_time) for job in jobs if job.span is not None]
+            telemetry.tracing.batch(members, len(jobs), start, time.perf_counter(), error)
 
 
 def install(gate: Gate) -> None:

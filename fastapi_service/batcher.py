@@ -132,8 +132,8 @@ class Batcher:
 
     def _trace(self, jobs: list[Job], start: float, error: Exception | None = None) -> None:
         if self._tracing is not None:
-            members = [(job.span, job.queued) for job in jobs]
-            self._tracing.batch(members, start, time.perf_counter(), error)
+            members = [(job.span, job.queued) for job in jobs if job.span is not None]
+            self._tracing.batch(members, len(jobs), start, time.perf_counter(), error)
 
 
 def _stack(jobs: list[Job]) -> Rows:

@@ -287,11 +287,19 @@ class Exchange:
             if self._token is not None and telemetry.tracing is not None:
                 telemetry.tracing.leave(self._token)
             seconds = time.perf_counter() - self._began
-            request = Answered(
-                *(self._method, self._route, self._status, seconds, self._refusal),
-                *(self.rows, self.request_id, self._traceparent, self.span),
+            telemetry.request(
+                Answered(
+                    self._method,
+                    self._route,
+                    self._status,
+                    seconds,
+                    self._refusal,
+                    self.rows,
+                    self.request_id,
+                    self._traceparent,
+                    self.span,
+                )
             )
-            telemetry.request(request)
 
 
 async def _gone() -> Message:

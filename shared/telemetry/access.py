@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.telemetry.later import Later
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from shared.telemetry.tracing import RequestSpan
 
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+
+NO_TRACE: Final = ("null", "null")
 
 
 class Answered(NamedTuple):
@@ -40,16 +43,20 @@ class Answered(NamedTuple):
 
 
 class AccessLog:
-    """Notes requests and writes their lines a few times a second."""
+    """Makes the line of each request, and writes them a few times a second."""
 
     def __init__(self, logs: Logs, model_version: str) -> None:
-        self._logs = logs
-        self._pending: list[tuple[float, Answered]] = []
+        self._writer = logs.writer
+        self._variant = logs.variant
+        self._line = self._json if logs.json else self._text
+        self._pending: list[str] = []
         self._later = Later(self._write)
         self._tail = json.dumps({"model_version": model_version, "variant": logs.variant})[1:]
+        self._millisecond, self._time = 0, ""
 
     def note(self, request: Answered) -> None:
-        self._pending.append((time.time(), request))
+        # At once: kept for later, what a request was made of would leave the cache and have to be read anew.
+        self._pending.append(self._line(time.time(), request))
         self._later.noted(len(self._pending))
 
     def flush(self) -> None:
@@ -58,30 +65,39 @@ class AccessLog:
 
     def _write(self) -> None:
         if self._pending:
-            line = self._json if self._logs.json else self._text
-            text = "".join([line(when, request) for when, request in self._pending])
+            text = "".join(self._pending)
             self._pending.clear()
-            self._logs.writer.write(text)
+            self._writer.write(text)
 
     def _json(self, when: float, request: Answered) -> str:
         # Written by hand: of all members only the method can hold what needs escaping, and this runs per request.
+        millisecond = int(when * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond, self._time = millisecond, timestamp(when)
+        method, route, status, seconds, problem, rows, request_id, _, _ = request
+        before, between = _constant(method, route, status, problem)
         trace, span = _trace_ids(request)
-        problem = f'"{request.problem}"' if request.problem else "null"
         return (
-            f'{{"time": "{timestamp(when)}", "level": "{_level(request.status)}", "logger": "twinscore.request", '
-            f'"event": "request", "message": "{request.route} {request.status}", "request_id": "{request.request_id}", '
-            f'"trace_id": {trace}, "span_id": {span}, "method": {json.dumps(request.method)}, '
-            f'"route": "{request.route}", "status": {request.status}, "problem": {problem}, '
-            f'"duration_ms": {request.seconds * 1000:.3f}, "rows": {request.rows}, {self._tail}\n'
+            f'{{"time": "{self._time}", {before}"request_id": "{request_id}", "trace_id": {trace}, "span_id": {span}, '
+            f'{between}"duration_ms": {seconds * 1000:.3f}, "rows": {rows}, {self._tail}\n'
         )
 
     def _text(self, when: float, request: Answered) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(when))
         method = request.method if request.method.isalpha() else "?"
         return (
-            f"{clock} {self._logs.variant:7} {_level(request.status).upper():7} {method} {request.route} "
+            f"{clock} {self._variant:7} {_level(request.status).upper():7} {method} {request.route} "
             f"{request.status} {request.seconds * 1000:.2f} ms rows={request.rows} id={request.request_id}\n"
         )
+
+
+@lru_cache(maxsize=256)
+def _constant(method: str, route: str, status: int, problem: str | None) -> tuple[str, str]:
+    """The members that thousands of lines have in common: those before the request's id, and those before its duration."""
+    return (
+        f'"level": "{_level(status)}", "logger": "twinscore.request", "event": "request", "message": "{route} {status}", ',
+        f'"method": {json.dumps(method)}, "route": "{route}", "status": {status}, "problem": {json.dumps(problem)}, ',
+    )
 
 
 def _level(status: int) -> str:
@@ -93,5 +109,7 @@ def _trace_ids(request: Answered) -> tuple[str, str]:
     if request.span is not None:
         context = request.span.context
         return f'"{context.trace_id:032x}"', f'"{context.span_id:016x}"'
-    match = TRACEPARENT.fullmatch(request.traceparent) if request.traceparent else None
-    return (f'"{match[1].decode()}"', "null") if match else ("null", "null")
+    if request.traceparent is None:
+        return NO_TRACE
+    match = TRACEPARENT.fullmatch(request.traceparent)
+    return (f'"{match[1].decode()}"', "null") if match else NO_TRACE

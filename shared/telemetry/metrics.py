@@ -87,7 +87,7 @@ class Metrics:
         self._low = np.array([_or(f.observed_min, -np.inf) for f in manifest.features], dtype=np.float32)
         self._high = np.array([_or(f.observed_max, np.inf) for f in manifest.features], dtype=np.float32)
         self._rows: list[Rows] = []
-        self._counts: dict[tuple[str, str, int], int] = {}
+        self._answered: dict[tuple[str, str, int], list[float]] = {}
         self._refused: dict[str, int] = {}
         self._in_flight = in_flight
         self._define()
@@ -182,18 +182,14 @@ class Metrics:
 
     def request(self, request: Answered) -> None:
         """Notes an answered request."""
-        method = request.method if request.method in METHODS else OTHER
-        key = (method, request.route, request.status)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        seconds = self._answered.get((request.method, request.route, request.status))
+        if seconds is None:
+            method = request.method if request.method in METHODS else OTHER
+            seconds = self._answered.setdefault((method, request.route, request.status), [])
+        seconds.append(request.seconds)
         if request.problem is not None:
             self._refused[request.problem] = self._refused.get(request.problem, 0) + 1
-        try:
-            pending = self._durations_of(method, request.route).pending
-        except OSError as error:
-            self._no_room(error)
-            return
-        pending.append(request.seconds)
-        self._later.noted(len(pending))
+        self._later.noted(len(seconds))
 
     def inference(self, rows: Rows, probabilities: Probabilities, seconds: float) -> None:
         """Notes one call of the predictor; `rows` must not change afterwards."""
@@ -208,9 +204,10 @@ class Metrics:
         self._later.now()
 
     def _write(self) -> None:
-        counts, self._counts = self._counts, {}
-        for (method, route, status), count in counts.items():
-            self._inc(self.requests, (method, route, str(status)), count)
+        for (method, route, status), seconds in self._answered.items():
+            if seconds:
+                self._note_answers(method, route, status, seconds)
+                seconds.clear()
         refused, self._refused = self._refused, {}
         for reason, count in refused.items():
             self._inc(self.rejections, (reason,), count)
@@ -222,6 +219,13 @@ class Metrics:
             self._count(self.missing, np.isnan(rows))
             self._count(self.out_of_range, (rows < self._low) | (rows > self._high))
         self.requests_in_flight.set(self._in_flight())
+
+    def _note_answers(self, method: str, route: str, status: int, seconds: list[float]) -> None:
+        self._inc(self.requests, (method, route, str(status)), len(seconds))
+        try:
+            self._durations_of(method, route).pending.extend(seconds)
+        except OSError as error:
+            self._no_room(error)
 
     def _inc(self, counter: Counter, labels: tuple[str, ...], count: int) -> None:
         try:

@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import Decision, ParentBasedTraceIdRatio, Sampler, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -66,6 +66,17 @@ def _nanoseconds(seconds: float) -> int:
 Attributes = dict[str, str | int | float]
 
 
+class HashedResource(Resource):
+    """One whose hash is kept: the exporter asks for it with every span, and OpenTelemetry's own writes JSON each time."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class RequestSpan(NamedTuple):
     """The server span of a request that is not over.
 
@@ -92,9 +103,11 @@ class Tracing:
     """
 
     def __init__(self, processor: SpanProcessor, resource: Resource, manifest: Manifest) -> None:
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._resource = HashedResource(resource)
+        self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._sampler = self._provider.sampler
+        self._bound = _ratio_bound(self._sampler)
         self._processor, self._ids = processor, RandomIdGenerator()
         self._propagator = TraceContextTextMapPropagator()
         self._model = {"twinscore.model.name": manifest.name, "twinscore.model.version": manifest.version}
@@ -117,14 +130,19 @@ class Tracing:
         """
         if route in UNTRACED:
             return None
-        caller, parent = NO_CONTEXT, None
-        if traceparent is not None:
+        caller, parent, trace_id = NO_CONTEXT, None, self._ids.generate_trace_id()
+        if traceparent is None:
+            # The sampler would say so too, of most requests, and needs a name and attributes to be asked.
+            if trace_id & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
+                return None
+        else:
             carrier = {"traceparent": traceparent.decode("latin-1")}
             if tracestate is not None:
                 carrier["tracestate"] = tracestate.decode("latin-1")
             caller = self._propagator.extract(carrier, NO_CONTEXT)
             found = get_current_span(caller).get_span_context()
-            parent = found if found.is_valid else None
+            if found.is_valid:
+                parent, trace_id = found, found.trace_id
         known = method in METHODS
         name = f"{method} {route}" if known else f"HTTP {route}"
         attributes: Attributes = {
@@ -133,7 +151,6 @@ class Tracing:
             "url.scheme": scope["scheme"],
             "url.path": scope["path"],
         }
-        trace_id = self._ids.generate_trace_id() if parent is None else parent.trace_id
         decision = self._sampler.should_sample(caller, trace_id, name, SpanKind.SERVER, attributes)
         if decision.decision is not Decision.RECORD_AND_SAMPLE:
             return None
@@ -193,7 +210,6 @@ class Tracing:
             error: why the prediction failed.
         """
         attributes: Attributes = {
-            **self._model,
             "twinscore.rows": rows,
             "twinscore.batch.rows": batch_rows,
             "twinscore.queue.seconds": start - queued,
@@ -204,7 +220,8 @@ class Tracing:
 
     def batch(
         self,
-        members: Sequence[tuple[SpanContext | None, float]],
+        members: Sequence[tuple[SpanContext, float]],
+        rows: int,
         start: float,
         end: float,
         error: BaseException | None = None,
@@ -212,17 +229,17 @@ class Tracing:
         """The spans of single rows that were predicted together.
 
         Args:
-            members: the server span of each row's request, or None, and when the row was queued.
+            members: the server span of each row's request that is traced, and when the row was queued.
+            rows: in all.
             start, end: of the prediction.
             error: why it failed.
         """
-        links = [
-            Link(self.inference(parent, queued, start, end, rows=1, batch_rows=len(members), error=error))
-            for parent, queued in members
-            if parent is not None
-        ]
-        if links:
-            attributes: Attributes = {**self._model, "twinscore.batch.rows": len(members)}
+        if members:
+            links = [
+                Link(self.inference(parent, queued, start, end, rows=1, batch_rows=rows, error=error))
+                for parent, queued in members
+            ]
+            attributes: Attributes = {"twinscore.batch.rows": rows}
             # Recorded because a request in it is: no sampler decides that anew for this root.
             context = SpanContext(self._ids.generate_trace_id(), self._ids.generate_span_id(), False, SAMPLED)
             self._emit("batch", context, None, attributes, start, end, links=links, error=error)
@@ -253,7 +270,7 @@ class Tracing:
                 name,
                 context=context,
                 parent=parent,
-                resource=self._provider.resource,
+                resource=self._resource,
                 attributes=attributes,
                 events=events,
                 links=links,
@@ -270,6 +287,12 @@ class Tracing:
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)
         thread.start()
         thread.join(CLOSE_SECONDS)
+
+
+def _ratio_bound(sampler: Sampler) -> int:
+    """The lower 64 bits of a trace's id must be below it where no caller has decided; 2**64 where all are, or who knows."""
+    root = getattr(sampler, "_root", None) if isinstance(sampler, ParentBasedTraceIdRatio) else sampler
+    return root.bound if type(root) is TraceIdRatioBased else TraceIdRatioBased.TRACE_ID_LIMIT + 1
 
 
 def start_tracing(variant: str, manifest: Manifest) -> Tracing:
