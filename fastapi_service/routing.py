@@ -52,7 +52,9 @@ class ScoringRoute(APIRoute):
         # The edge gives the whole body in one message.
         request = wire.parse(self._request, (await receive())["body"])
         exchange_of(scope).admit(request.row_count)
-        body = self._serialize(await self.endpoint(request))
+        answer = self.endpoint(request)
+        del request  # the endpoint has it, and may let go of it while it waits
+        body = self._serialize(await answer)
         await send(
             {
                 "type": "http.response.start",

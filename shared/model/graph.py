@@ -13,7 +13,14 @@ from shared.model.predictor import load_booster
 
 ONNX_OPSET = 15
 ML = "ai.onnx.ml"
+ML_OPSET = 5
+"""The first with `TreeEnsemble`."""
 ROWS = "rows"
+MODES = {b"BRANCH_LEQ": 0, b"BRANCH_LT": 1, b"BRANCH_GTE": 2, b"BRANCH_GT": 3, b"BRANCH_EQ": 4, b"BRANCH_NEQ": 5}
+"""The kinds of nodes by their numbers in `TreeEnsemble`."""
+LEAF = 255
+SUM, NONE = 1, 0
+"""Of `TreeEnsemble`: how the leaves of a row are put together, and what is done with the result."""
 Attributes = dict[str, Any]
 """Of the converter's tree node: one value for each node or leaf of all trees, in lists."""
 
@@ -42,7 +49,7 @@ def to_onnx(booster: bytes, n_features: int) -> bytes | None:
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
     graph = helper.make_model(
         helper.make_graph(nodes, "trees", [rows], [probabilities]),
-        opset_imports=[helper.make_opsetid("", ONNX_OPSET), *(o for o in converted.opset_import if o.domain == ML)],
+        opset_imports=[helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid(ML, ML_OPSET)],
         ir_version=converted.ir_version,
     )
     return bytes(graph.SerializeToString())
@@ -58,7 +65,6 @@ def _add_in_xgboosts_order(attributes: Attributes) -> None:
     leaves = np.array(attributes["class_weights"], dtype=np.float32)
     leaves[np.array(attributes["class_treeids"]) == 0] += np.float32(attributes["base_values"][0])
     attributes["class_weights"] = leaves.tolist()
-    attributes["base_values"] = [0.0]
 
 
 def _mirror_missing(attributes: Attributes, n_features: int) -> list[Any]:
@@ -100,17 +106,6 @@ def _regression(attributes: Attributes, source: str) -> list[Any]:
     """
     from onnx import helper
 
-    leaves = {name: attributes[f"class_{name}"] for name in ("treeids", "nodeids", "ids", "weights")}
-    margin = helper.make_node(
-        "TreeEnsembleRegressor",
-        [source],
-        ["margin"],
-        domain=ML,
-        n_targets=1,
-        base_values=attributes["base_values"],
-        **{name: values for name, values in attributes.items() if name.startswith("nodes_")},
-        **{f"target_{name}": values for name, values in leaves.items()},
-    )
     # Not `Sigmoid`, which is vectorized: a row's bits could depend on its place in the batch on some processor.
     logistic = helper.make_node(
         "LinearClassifier",
@@ -122,4 +117,67 @@ def _regression(attributes: Attributes, source: str) -> list[Any]:
         classlabels_ints=[0, 1],
         post_transform=attributes["post_transform"],
     )
-    return [margin, logistic]
+    return [_ensemble(attributes, source), logistic]
+
+
+def _ensemble(attributes: Attributes, source: str) -> Any:
+    """The trees as a `TreeEnsemble`, which has thresholds and weights in arrays and keeps leaves apart from nodes.
+
+    The converter's older form writes a word for the kind of each node: two and a half times the size for 500 trees of
+    depth 8, 14 ms more to read (128 without), and 24 MB more memory afterwards.
+    """
+    from onnx import helper, numpy_helper
+
+    columns = ("treeids", "nodeids", "truenodeids", "falsenodeids", "featureids")
+    trees, ids, below, others, features = (np.array(attributes[f"nodes_{name}"]) for name in columns)
+    modes = np.array([MODES.get(mode, LEAF) for mode in attributes["nodes_modes"]], dtype=np.uint8)
+    branching = modes != LEAF
+    # A node is numbered among those that branch, a leaf among the leaves.
+    number = np.where(branching, branching.cumsum(), (~branching).cumsum()) - 1
+    width = int(ids.max()) + 1
+    places = trees * width + ids
+    order = places.argsort()
+
+    def at(tree: Any, node: Any) -> Any:
+        """Where in the converter's lists."""
+        return order[places.searchsorted(np.asarray(tree) * width + node, sorter=order)]
+
+    weights = np.zeros(len(ids), dtype=np.float32)
+    weights[at(attributes["class_treeids"], np.array(attributes["class_nodeids"]))] = attributes["class_weights"]
+    roots = at(np.unique(trees), 0)
+    # A tree that is one leaf gets a root, both of whose branches lead to it.
+    lone = roots[~branching[roots]]
+    root_numbers = number[roots]
+    root_numbers[~branching[roots]] = branching.sum() + np.arange(len(lone))
+    true = np.concatenate([at(trees, below)[branching], lone])
+    false = np.concatenate([at(trees, others)[branching], lone])
+
+    def of_nodes(values: Any, filler: float) -> Any:
+        values = np.asarray(values)[branching]
+        return np.concatenate([values, np.full(len(lone), filler, dtype=values.dtype)])
+
+    optional = {}
+    if "nodes_missing_value_tracks_true" in attributes:
+        tracks = of_nodes(attributes["nodes_missing_value_tracks_true"], 0)
+        optional["nodes_missing_value_tracks_true"] = tracks.tolist()
+    thresholds = np.array(attributes["nodes_values"], dtype=np.float32)
+    return helper.make_node(
+        "TreeEnsemble",
+        [source],
+        ["margin"],
+        domain=ML,
+        n_targets=1,
+        aggregate_function=SUM,
+        post_transform=NONE,
+        tree_roots=root_numbers.tolist(),
+        nodes_featureids=of_nodes(features, 0).tolist(),
+        nodes_modes=numpy_helper.from_array(of_nodes(modes, MODES[b"BRANCH_LT"]), "modes"),
+        nodes_splits=numpy_helper.from_array(of_nodes(thresholds, 0.0), "splits"),
+        nodes_truenodeids=number[true].tolist(),
+        nodes_trueleafs=(~branching[true]).astype(int).tolist(),
+        nodes_falsenodeids=number[false].tolist(),
+        nodes_falseleafs=(~branching[false]).astype(int).tolist(),
+        leaf_targetids=[0] * int((~branching).sum()),
+        leaf_weights=numpy_helper.from_array(weights[~branching], "weights"),
+        **optional,
+    )

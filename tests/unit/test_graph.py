@@ -65,8 +65,31 @@ def test_no_node_asks_whether_a_value_is_missing() -> None:
         assert graph is not None
         nodes = onnx.load_from_string(graph).graph.node
         kinds[missing_below] = [node.op_type for node in nodes]
-        trees = next(node for node in nodes if node.op_type == "TreeEnsembleRegressor")
+        trees = next(node for node in nodes if node.op_type == "TreeEnsemble")
         asked = [a.ints for a in trees.attribute if a.name == "nodes_missing_value_tracks_true"]
         assert not any(any(nodes) for nodes in asked)
-    assert kinds[False] == ["TreeEnsembleRegressor", "LinearClassifier"]
+    assert kinds[False] == ["TreeEnsemble", "LinearClassifier"]
     assert kinds[True] == ["Neg", "Concat", *kinds[False]]
+
+
+def test_trees_of_one_leaf() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(2000, N_FEATURES)).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    parameters = {
+        "objective": "binary:logistic",
+        "max_depth": 4,
+        "eta": 0.7,
+        "gamma": 5,
+        "base_score": 0.3,
+        "nthread": 1,
+    }
+    model = xgboost.train(parameters, xgboost.DMatrix(rows, np.nan_to_num(rows[:, 0]) > 1), 40)
+    lone = sum('"children"' not in tree for tree in model.get_dump(dump_format="json"))
+    assert 0 < lone < 40
+    booster = bytes(model.save_raw("ubj"))
+    graph = to_onnx(booster, N_FEATURES)
+    assert graph is not None
+    predictor = OnnxPredictor(graph)
+    np.testing.assert_allclose(predictor(rows), XgboostPredictor(booster)(rows), rtol=0, atol=TOLERANCE)
+    assert predictor(rows[:1]).tobytes() == predictor(rows)[:1].tobytes()
