@@ -11,6 +11,7 @@ from shared.contract.errors import UserError
 from shared.contract.wire import ModelCard
 from shared.model.files import read_files
 from shared.model.manifest import Golden, Manifest, read_manifest
+from shared.model.memory import give_back
 from shared.model.predictor import Predictor, Probabilities, Rows, make_predictor
 
 TOLERANCE = 2e-6
@@ -57,6 +58,8 @@ def load_package(directory: Path, backend: str | None = None) -> ModelPackage:
     if chosen not in manifest.deviations:
         manifest = manifest.model_copy(update={"deviations": {**manifest.deviations, chosen: 0.0}})
     _check_golden(directory, manifest, predictor)
+    del files
+    give_back()
     return ModelPackage(directory, manifest, predictor)
 
 
