@@ -30,6 +30,7 @@ WORKERS = 2
 BATCHES = (1, 16, 128, 1024)
 REFUSALS = frozenset({429, 503, 504})
 BAD_INPUT = frozenset({400, 422})
+TRACEBACK_LENGTH = 3000
 TROUBLE_SHARE = 2 / 3
 """Of the time; in the rest nothing is restarted or killed."""
 
@@ -149,8 +150,9 @@ class Mixed:
             report.exit_codes += await asyncio.gather(*(target.service.stopped() for target in targets.values()))
             report.unexplained = unexplained(report.failed, report.kills)
             for name, target in targets.items():
-                if "Traceback" in target.service.log.read_text(errors="replace"):
-                    report.faults.append(f"a traceback in the log of {name}")
+                _, traceback, rest = target.service.log.read_text(errors="replace").partition("Traceback")
+                if traceback:
+                    report.faults.append(f"in the log of {name}: {traceback}{rest[:TRACEBACK_LENGTH]}")
             return report
         finally:
             self._proxy.close()

@@ -7,6 +7,7 @@ for it when it is first imported. Both variants use it with one worker too, so t
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import sys
@@ -84,8 +85,9 @@ def exposition(directory: Path) -> bytes:
     from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
     for pid in _dead_processes(directory):
-        # Counters of the dead stay in the sum; gauges of the living kind do not.
-        mark_process_dead(pid, str(directory))
+        # Counters of the dead stay in the sum; gauges of the living kind do not. Another worker may be removing them too.
+        with contextlib.suppress(FileNotFoundError):
+            mark_process_dead(pid, str(directory))
 
     class Sorted:
         """The collector's families come in the order in which the file system lists its files."""
