@@ -48,8 +48,8 @@ CLOSE_SECONDS: Final = 3.0
 """How long the end of a service waits for a collector that does not answer."""
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long the exporter's thread, which encodes hundreds of spans at a time, may keep the event loop from the interpreter; CPython's
-own 5 ms would be added to every answer that is ready meanwhile, at each of its system calls."""
+"""How long the exporter's thread, which encodes hundreds of spans at a time, may keep the event loop from the interpreter. With
+CPython's own 5 ms, the 99th percentile of one connection with every trace was 9.5 ms, not 5 (FastAPI, ten alternating rounds)."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
