@@ -16,6 +16,7 @@ from shared.reliability.requests import Request, WrongAnswer
 
 CONNECT_AT_ONCE = 100
 RECONNECT_SECONDS = 0.05
+ANSWER_BYTES = 600
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Failure:
         request_id: that it was sent with.
         local_port: of the client's end of its connection.
         seconds: when it was sent and when it failed, `time.monotonic`.
+        answer: the first bytes of one that was not expected, which tell whose it is.
     """
 
     reason: str
@@ -35,6 +37,7 @@ class Failure:
     request_id: str
     local_port: int
     seconds: tuple[float, float]
+    answer: bytes = b""
 
 
 @dataclass
@@ -197,7 +200,9 @@ class Load:
                 raise WrongAnswer("the answer to another request")
             self.tally.versions[request.version_of(body)] += 1
         except WrongAnswer as fault:
-            self.tally.failed.append(Failure(str(fault), status, request_id, connection.local_port, (began, now)))
+            answer = (head + body)[:ANSWER_BYTES]
+            failure = Failure(str(fault), status, request_id, connection.local_port, (began, now), answer)
+            self.tally.failed.append(failure)
             return
         self.tally.good += 1
         if self._keep_latencies:

@@ -27,7 +27,7 @@ global
     # One loop: what its socket is asked for, it answers after it has looked at the connections.
     nbthread 1
     stats socket {folder}/control mode 600 level admin
-    # Not the requests: what becomes of the servers.
+    # What becomes of the servers, and of the requests that went wrong.
     log stdout format raw daemon notice
     # Connections to the services are kept though clients take most of the files that may be open.
     tune.pool-low-fd-ratio 95
@@ -36,6 +36,10 @@ global
 defaults
     mode http
     log global
+    option httplog
+    # A request without a fault is not worth a line, one that HAProxy answered itself or had to send elsewhere is an error.
+    option dontlog-normal
+    option log-separate-errors
     timeout connect 5s
     timeout client 60s
     timeout server 60s
@@ -76,7 +80,7 @@ class Proxy:
         self._names = [name for name, _ in servers]
         # Not a folder of the caller's: the paths of UNIX sockets are short.
         self._folder = Path(tempfile.mkdtemp(prefix="twinscore-haproxy-"))
-        self._log = self._folder / "log"
+        self._output = self._folder / "log"
         configuration = self._folder / "haproxy.cfg"
         lines = "\n".join(f"    server {name} 127.0.0.1:{port} weight 100" for name, port in servers)
         configuration.write_text(
@@ -86,26 +90,24 @@ class Proxy:
         )
         self._command = [str(haproxy()), "-db", "-f", str(configuration)]
         self._process: subprocess.Popen[bytes] | None = None
+        self.log = ""
+        """Once it is closed: what became of the servers, and the requests that failed or had to be sent to another one."""
 
     async def start(self) -> None:
         """Raises StartError."""
-        with self._log.open("wb") as output:
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(self._command, stdout=output, stderr=output)
         while not (self._folder / "control").exists():
             if self._process.poll() is not None:
-                raise StartError(f"haproxy: {self._log.read_text()}")
+                raise StartError(f"haproxy: {self._output.read_text()}")
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self.log = self._output.read_text(errors="replace")
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """What became of the servers."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     async def command(self, text: str) -> str:
         """What the runtime socket answers to a command."""

@@ -42,7 +42,7 @@ class SwapReport:
         unexplained: failures of any other request.
         exit_codes: of the services that were told to stop, by name.
         seconds: the load lasted.
-        proxy_log: what became of the servers.
+        proxy_log: what became of the servers, and of the requests that went wrong at the proxy.
     """
 
     tally: Tally
@@ -126,10 +126,10 @@ async def swap_under_load(
         note("the next model serves alone")
         await load.stop()
         report.seconds = time.monotonic() - began
-        report.proxy_log = proxy.log
         report.unexplained = unexplained(report.tally.failed, kills)
         return report
     finally:
         proxy.close()
+        report.proxy_log = proxy.log
         for service in services.values():
             await asyncio.to_thread(service.kill)

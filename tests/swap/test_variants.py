@@ -53,7 +53,7 @@ def test_nothing_fails(default_model: Path, package: ModelPackage, tmp_path: Pat
         async with stage(services, requests, list(services)) as built:
             for move in (there_and_back, drained_by_the_proxy, stopped_and_started):
                 await move(built)
-        assert built.tally.failed == []
+        assert built.tally.failed == [], built.proxy.log
         assert built.tally.refused == {}
         assert built.tally.good == built.tally.sent
 

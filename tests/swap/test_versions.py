@@ -79,7 +79,7 @@ def test_from_one_version_to_the_next(
             assert built.tally.versions[package.manifest.version] == old
             assert built.tally.versions[SECOND_VERSION] >= 100
         # Every answer was checked against the probabilities of the version that it names.
-        assert built.tally.failed == []
+        assert built.tally.failed == [], built.proxy.log
         assert built.tally.good == built.tally.sent
 
     asyncio.run(scenario())
