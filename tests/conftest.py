@@ -18,6 +18,7 @@ import pytest
 
 from shared.model.locate import latest_package
 from shared.model.package import ModelPackage, load_package
+from shared.reliability.ports import free_port
 from shared.telemetry.multiprocess import use_directory
 
 # Before anything imports prometheus_client, which decides then where this process keeps its metrics.
@@ -60,12 +61,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: a test spends about half its time waiting for the processes it started."""
     return min((os.cpu_count() or 1) + 1, 4)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def port_is_free(port: int) -> bool:

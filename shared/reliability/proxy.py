@@ -14,7 +14,8 @@ from pathlib import Path
 
 from shared.contract import routes
 from shared.contract.errors import UserError
-from shared.reliability.services import StartError, free_port
+from shared.reliability.ports import free_port
+from shared.reliability.services import StartError
 
 MAX_CONNECTIONS = 4096
 
@@ -37,9 +38,6 @@ defaults
     mode http
     log global
     option httplog
-    # A request without a fault is not worth a line, one that HAProxy answered itself or had to send elsewhere is an error.
-    option dontlog-normal
-    option log-separate-errors
     timeout connect 5s
     timeout client 60s
     timeout server 60s
@@ -53,6 +51,9 @@ defaults
 
 frontend score
     bind 127.0.0.1:{port}
+    # Of the requests only those that HAProxy could not send or that were answered 5xx: an error is above the level of the log.
+    option log-separate-errors
+    http-response set-log-level silent unless {{ status 500:599 }}
     default_backend services
 
 backend services
@@ -91,7 +92,7 @@ class Proxy:
         self._command = [str(haproxy()), "-db", "-f", str(configuration)]
         self._process: subprocess.Popen[bytes] | None = None
         self.log = ""
-        """Once it is closed: what became of the servers, and the requests that failed or had to be sent to another one."""
+        """Once it is closed: what became of the servers, and the requests that failed."""
 
     async def start(self) -> None:
         """Raises StartError."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from shared.reliability.ports import free_port
+
 START_SECONDS = 90.0
 SIGNAL_SECONDS = 2.0
 STOP_SECONDS = 60.0
@@ -25,12 +26,6 @@ VARIANTS = ("fastapi", "bento")
 
 class StartError(Exception):
     """A service that did not become ready; the message has its log."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import ROOT, STOP_SECONDS, VARIANTS, Server, free_port, running
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, STOP_SECONDS, VARIANTS, Server, running
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (

@@ -14,8 +14,9 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from shared.model.locate import latest_package
+from shared.reliability.ports import free_port
 from tests.compare.conftest import ARGUMENTS, CHROMIUM, Visit, comparing
-from tests.conftest import ROOT, VARIANTS, free_port, running
+from tests.conftest import ROOT, VARIANTS, running
 
 SETTLE_SECONDS = 1.5
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from shared.reliability.ports import free_port
 from tests.compare.conftest import Compare, OpenPage, Visit, comparing
 from tests.compare.look import CONTRASTS, OVERFLOWING, UNLABELLED, probability, sent_row, tab_to
 from tests.compare.relay import relay
-from tests.conftest import VARIANTS, Server, free_port
+from tests.conftest import VARIANTS, Server
 
 REFUSED = (
     ("NaN", 422, "Unprocessable Content"),

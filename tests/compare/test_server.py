@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.reliability.ports import free_port
 from tests.compare.conftest import Compare, clean_environment, comparing
-from tests.conftest import ROOT, VARIANTS, free_port
+from tests.conftest import ROOT, VARIANTS
 
 SEND = {"body": "{}", "content_type": "application/json", "count": 1, "at_once": False}
 

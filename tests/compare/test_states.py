@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from shared.reliability.ports import free_port
 from tests.compare.conftest import OpenPage, clean_environment, comparing
-from tests.conftest import ROOT, VARIANTS, free_port, port_is_free
+from tests.conftest import ROOT, VARIANTS, port_is_free
 
 
 def test_both_down_tells_how_to_start_them(open_page: OpenPage, tmp_path: Path) -> None:

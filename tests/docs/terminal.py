@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import ROOT, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT
 from tests.docs.markdown import Block, commands, shows
 
 SERVERS = ("twinscore serve", "bentoml serve", "uvicorn", "haproxy", "docker run")

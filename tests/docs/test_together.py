@@ -16,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import ROOT, START_SECONDS, STOP_SECONDS, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, START_SECONDS, STOP_SECONDS
 
 PAYMENT = {"payment_id": 2, "card": "card 7", "shop": "shop 3", "amount": 12.5, "at": "2026-03-14T15:20:00"}
 

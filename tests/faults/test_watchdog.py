@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from shared.model.package import ModelPackage
-from tests.conftest import ROOT, START_SECONDS, VARIANTS, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, START_SECONDS, VARIANTS
 
 MARKER = 424242.0
 COMMANDS = {

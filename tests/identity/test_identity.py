@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from shared.model.package import ModelPackage
-from tests.conftest import ROOT, START_SECONDS, STOP_SECONDS, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, START_SECONDS, STOP_SECONDS
 
 UVICORN = ("uvicorn", "--log-level", "warning", "--factory")
 BENTOML = ("bentoml", "serve")

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from shared import __version__
-from tests.conftest import ROOT, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT
 
 VARIANTS = ("fastapi", "bento")
 REPOSITORY = "twinscore-test/"

@@ -14,8 +14,9 @@ import httpx
 import pytest
 import yaml
 
+from shared.reliability.ports import free_port
 from shared.reliability.second_model import write_second_version
-from tests.conftest import ROOT, START_SECONDS, free_port
+from tests.conftest import ROOT, START_SECONDS
 
 BIN = str(Path(sys.executable).parent)
 

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from shared import __version__
-from tests.conftest import ROOT, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT
 from tests.images.conftest import REPOSITORY, docker
 from tests.images.test_containers import verify
 from tests.images.test_proxy import counted

@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from deploy.measure.images import BEGIN, END
-from tests.conftest import ROOT, StartServer, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, StartServer
 
 BIN = Path(sys.executable).parent
 HEALTHCHECK = ROOT / "deploy" / "docker" / "healthcheck.py"

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT, START_SECONDS, StartServer, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT, START_SECONDS, StartServer
 
 CONFIGURATION = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 

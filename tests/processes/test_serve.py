@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from shared.model.package import ModelPackage
+from shared.reliability.ports import free_port
 from tests.conftest import ROOT, VARIANTS, Server, StartServer, port_is_free
 
 
@@ -176,8 +177,6 @@ def test_every_backend_serves(variant: str, backend: str, start_server: StartSer
 
 def test_bentoml_serves_by_itself_from_its_store(tmp_path: Path, package: ModelPackage) -> None:
     """As a Bento's image does: `bentoml serve`, without the command of ours."""
-    from tests.conftest import free_port
-
     home = str(tmp_path / "bentoml")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TWINSCORE_")}
     environment = {**clean, "BENTOML_HOME": home}

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from shared import __version__
-from tests.conftest import ROOT, free_port
+from shared.reliability.ports import free_port
+from tests.conftest import ROOT
 from tests.release.conftest import Built
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import free_port
+from shared.reliability.ports import free_port
 from tests.stack.files import PROMETHEUS, RULES, load
 
 START_SECONDS = 30.0

@@ -14,8 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.model.package import ModelPackage
+from shared.reliability.ports import free_port
 from shared.serving.keys import new_key
-from tests.conftest import VARIANTS, free_port, running
+from tests.conftest import VARIANTS, running
 from tests.stack.faults import FAULTS, Fault, Row, Service
 from tests.stack.faulty_model import write_faulty_package
 from tests.stack.files import BOUND, METRIC, RECORDED, Query, filled_in, grafana_queries, rules, runbook_queries

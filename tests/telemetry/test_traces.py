@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from shared.model.package import ModelPackage
-from tests.conftest import VARIANTS, Server, StartServer, free_port, running
+from shared.reliability.ports import free_port
+from tests.conftest import VARIANTS, Server, StartServer, running
 from tests.telemetry.receiver import Received, ReceivedSpan, grpc_receiver, http_receiver
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

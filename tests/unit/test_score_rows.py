@@ -22,11 +22,12 @@ from shared.cli import main
 from shared.contract.errors import UserError
 from shared.importing.package import import_file
 from shared.model.package import ModelPackage, load_package
+from shared.reliability.ports import free_port
 from shared.scoring.client import Scored, ScoringClient
 from shared.scoring.job import Tally, score_rows
 from shared.scoring.text import CsvTable
 from shared.scoring.values import Refused, Row
-from tests.conftest import VARIANTS, Server, free_port, running
+from tests.conftest import VARIANTS, Server, running
 
 NAMES = ["amount", "hour", "distance"]
 Score = Callable[..., Result]

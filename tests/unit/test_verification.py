@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from shared.cli import main
 from shared.contract import errors, routes
 from shared.model.package import ModelPackage
+from shared.reliability.ports import free_port
 from shared.verification.golden import golden_document, read_package
 from shared.verification.patterns import Matcher
 from shared.verification.templates import body, default_variables
 from shared.verification.vectors import protocol_document, protocol_vectors
-from tests.conftest import free_port
 
 VARIABLES = default_variables(3)
 VECTORS = protocol_vectors().vectors
