@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 import sys
-
-_kept: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -23,7 +22,7 @@ def free_port() -> int:
     holder.bind(("127.0.0.1", 0))
     port = int(holder.getsockname()[1])
     if keep:
-        _kept.append(holder)
+        atexit.register(holder.close)
     else:
         holder.close()
     return port
