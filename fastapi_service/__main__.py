@@ -4,6 +4,7 @@
 """
 
 # ruff: noqa: E402
+import contextlib
 import gc
 import os
 import signal
@@ -16,6 +17,7 @@ gc.disable()
 import sys
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from fastapi_service.app import create_app
 from shared.contract.errors import UserError
@@ -36,11 +38,7 @@ def main() -> None:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    if settings.workers > 1:
-        gc.enable()  # this process goes on as their supervisor
-    # uvicorn raises the signal that stopped it once more when it is done: by then it means nothing but the end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         application,
         factory=settings.workers > 1,
         host=settings.host,
@@ -55,6 +53,19 @@ def main() -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + GRACE_SECONDS,
     )
+    if settings.workers > 1:
+        from fastapi_service.workers import Workers
+
+        gc.enable()  # this process goes on as their supervisor
+        Workers(config, [config.bind_socket()]).run()
+        return
+    # uvicorn raises the signal that stopped it once more when it is done: by then it means nothing but the end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ import click
 from shared.commands.extras import require
 from shared.commands.processes import check_port
 from shared.contract.errors import UserError
-from shared.serving.supervisor import Child, Supervisor, local_url
+from shared.serving.supervisor import Child, Supervisor, local_url, tell
 from shared.telemetry.multiprocess import DIRECTORY_VARIABLE, temporary_directory
 
 PREFIX = "TWINSCORE_"
 PORTS = {"fastapi": 8000, "bento": 3000}
 MODULES = {"fastapi": ("fastapi", "uvicorn"), "bento": ("bentoml",)}
 LABELS = {"fastapi": "FastAPI", "bento": "BentoML"}
+MAX_PORT, PORT_DIGITS = 65535, 5
 GRACE_SECONDS = 10.0
 """How long after the drain and the deadline a service may take to stop before it is killed."""
 
@@ -61,16 +62,17 @@ def serve(
                     environment,
                     local_url(scheme, host, number),
                     forwards=name == "bento",
+                    port=(host, number),
                 )
             )
 
         def when_ready() -> None:
             for child in children:
-                click.echo(f"{child.name} is ready on {child.url}", err=True)
+                tell(f"{child.name} is ready on {child.url}")
                 if smoke:
                     click.echo(_smoke(child, model))
             if smoke:
-                click.echo("Press Ctrl-C to stop.", err=True)
+                tell("Press Ctrl-C to stop.")
 
         code = Supervisor(children, stop_seconds=_stop_seconds).run(when_ready)
     sys.exit(code)
@@ -86,11 +88,11 @@ def _check_any_model() -> None:
 
 def _port(default: int) -> int:
     value = os.environ.get(f"{PREFIX}PORT") or str(default)
-    if not value.isdigit():
-        from shared.serving.settings import load_settings
+    if value.isascii() and value.isdigit() and len(value) <= PORT_DIGITS and int(value) <= MAX_PORT:
+        return int(value) or default
+    from shared.serving.settings import load_settings
 
-        load_settings()  # words the refusal
-    return int(value) or default
+    return load_settings().port or default  # words the refusal
 
 
 def _stop_seconds() -> float:

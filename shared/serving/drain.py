@@ -23,6 +23,8 @@ from shared.serving.gate import Gate
 from shared.serving.supervisor import SUPERVISOR_VARIABLE
 
 PARENT_POLL_SECONDS = 1.0
+TOGETHER_SECONDS = 1.0
+"""systemd tells every process of a service to stop, and their supervisor tells its workers: they are told once."""
 
 
 class Drain:
@@ -37,7 +39,8 @@ class Drain:
         self._gate = gate
         self._seconds = seconds
         self._server: Callable[[int, FrameType | None], Any] | int | None = None
-        self._begun = False
+        self._begun: float | None = None
+        self._supervised = False
         self._timer: asyncio.TimerHandle | None = None
 
     def install(self, supervisor: int | None = None) -> None:
@@ -55,14 +58,15 @@ class Drain:
         pid = supervisor or (parent.pid if parent else None)
         command = os.environ.get(SUPERVISOR_VARIABLE)
         if pid is not None or command is not None:
+            self._supervised = True
             self._watch(pid, int(command) if command else None)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is at its end already
-            self._loop.call_soon_threadsafe(self._finish if self._begun else self._begin)
+            self._loop.call_soon_threadsafe(self._begin if self._begun is None else self._again)
 
     def _begin(self) -> None:
-        self._begun = True
+        self._begun = self._loop.time()
         self._gate.begin_drain()
         self._timer = self._loop.call_later(self._seconds, self._finish)
 
@@ -73,11 +77,20 @@ class Drain:
         signal.signal(signal.SIGTERM, self._server or signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 
+    def _again(self) -> None:
+        """Told a second time: what is in flight is not waited for."""
+        if self._supervised and self._begun is not None and self._loop.time() - self._begun < TOGETHER_SECONDS:
+            return
+        self._finish()
+        # uvicorn's servers take the second SIGINT for this.
+        if callable(self._server):
+            self._server(signal.SIGINT, None)
+
     def _watch(self, parent: int | None, command: int | None) -> None:
         # The parent may have died before this worker could see which process it was: the command is watched too.
         if parent in (None, os.getppid()) and (command is None or not _gone(command)):
             self._loop.call_later(PARENT_POLL_SECONDS, self._watch, parent, command)
-        elif not self._begun:
+        elif self._begun is None:
             self._begin()
 
 

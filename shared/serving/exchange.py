@@ -59,6 +59,7 @@ class Exchange:
         "_expired",
         "_gate",
         "_late",
+        "_left",
         "_method",
         "_reading",
         "_receive",
@@ -98,6 +99,7 @@ class Exchange:
         self._body: bytes | None = b""
         self._reading = False
         self._unread = False
+        self._left = False
         self._admitted = False
         self._started = False
         self._shut = False
@@ -163,6 +165,7 @@ class Exchange:
             raise PayloadTooLarge(limit)
         if message["type"] != "http.request":
             # Nobody is left to read this, but BentoML's traffic timeout waits, also at shutdown, for an answer.
+            self._left = True
             raise MalformedJSON("The connection ended before the body was complete.")
         self._body = body
         self._reading = False
@@ -218,7 +221,10 @@ class Exchange:
         self._shut = True
         # Answered in time: what is still discarded has a limit of its own.
         self._gate.forget(self)
-        self._status, self._refusal = problem.status, problem.slug
+        # Nor does it hold a slot until the client has read that.
+        self._release()
+        if not self._left:
+            self._status, self._refusal = problem.status, problem.slug
         body = problem.document(self.request_id)
         headers = [
             (b"content-type", CONTENT_TYPE),
@@ -275,13 +281,17 @@ class Exchange:
         self._receive, self._send = _gone, _ignore
         del self._task
 
+    def _release(self) -> None:
+        if self._admitted:
+            self._admitted = False
+            self._gate.release()
+
     def close(self) -> None:
         """Gives everything back, and notes the request."""
         self._closed = True
         gate = self._gate
         gate.forget(self)
-        if self._admitted:
-            gate.release()
+        self._release()
         telemetry = gate.telemetry
         if telemetry is not None:
             if self._token is not None and telemetry.tracing is not None:

@@ -61,7 +61,7 @@ class Gate:
         gc.freeze()
         # Requests leave no cycles behind, and what is in flight is no garbage: to look at it gains nothing.
         gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
-        self._set_ready(True)
+        self._set_ready(not self._draining)
         self.accepting = True
 
     def begin_drain(self) -> None:

@@ -6,18 +6,19 @@ import random
 import re
 from collections.abc import Iterable
 
+LENGTH_DIGITS = 20
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestHeaders:
-    """The few headers the contract speaks of; the first of a repeated header counts."""
+    """The few headers the contract speaks of; the first of a repeated header counts, of encodings each."""
 
     __slots__ = ("authorization", "content_length", "json", "ranged", "request_id", "traceparent", "tracestate")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        content_type = request_id = content_encoding = content_length = authorization = None
+        content_type = request_id = content_length = authorization = None
         traceparent = tracestate = None
-        self.ranged = False
+        self.ranged = encoded = False
         for name, value in headers:
             if name == b"content-type":
                 content_type = content_type or value
@@ -28,7 +29,9 @@ class RequestHeaders:
             elif name == b"authorization":
                 authorization = authorization or value
             elif name == b"content-encoding":
-                content_encoding = content_encoding or value
+                encoded = encoded or value.strip().lower() != b"identity"
+            elif name == b"transfer-encoding":
+                encoded = encoded or value.strip().lower() != b"chunked"
             elif name == b"traceparent":
                 traceparent = traceparent or value
             elif name == b"tracestate":
@@ -41,17 +44,22 @@ class RequestHeaders:
         self.request_id = None
         if request_id is not None and REQUEST_ID.fullmatch(request_id):
             self.request_id = request_id.decode()
-        self.content_length = int(content_length) if content_length is not None and content_length.isdigit() else None
+        self.content_length = _length(content_length)
         self.json = (
             content_type is not None
             and (content_type == b"application/json" or _media_type(content_type) == b"application/json")
-            and (content_encoding is None or content_encoding.strip().lower() == b"identity")
+            and not encoded
         )
 
 
 def without_range(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Headers that ask for the whole: a server may leave `Range` aside, and no answer of the contract is worth a part."""
     return [(name, value) for name, value in headers if name not in (b"range", b"if-range")]
+
+
+def _length(value: bytes | None) -> int | None:
+    # Python reads no number of thousands of digits, and zeros before one mean nothing.
+    return int(value.lstrip(b"0")[:LENGTH_DIGITS] or b"0") if value is not None and value.isdigit() else None
 
 
 def _media_type(content_type: bytes) -> bytes:

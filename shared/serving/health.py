@@ -83,8 +83,9 @@ class Health:
 
     def _beat(self) -> None:
         since = self._busy_since
-        if since is None or time.monotonic() - since < self._hang_seconds:
-            faulthandler.dump_traceback_later(self._hang_seconds, exit=True)
+        left = self._hang_seconds if since is None else self._hang_seconds - (time.monotonic() - since)
+        if left > 0:
+            faulthandler.dump_traceback_later(left, exit=True)
         beat = min(BEAT_SECONDS, self._hang_seconds / 4)
         self._timer = asyncio.get_running_loop().call_later(beat, self._beat)
 

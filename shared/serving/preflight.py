@@ -24,6 +24,8 @@ def check(settings: Settings, directory: Path) -> None:
     for name, path in (("CERT", settings.tls_cert_file), ("KEY", settings.tls_key_file)):
         if path is not None and not path.is_file():
             raise UserError(f"TWINSCORE_TLS_{name}_FILE={path}: there is no such file")
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        _check_certificate(settings.tls_cert_file, settings.tls_key_file)
     if settings.backend is not None:
         from shared.model.predictor import check_backend
 
@@ -32,3 +34,17 @@ def check(settings: Settings, directory: Path) -> None:
     if settings.metrics:
         check_room(settings.workers)
     read_files(directory, read_manifest(directory))
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    import ssl
+
+    try:
+        # Without a password a key that has one would be asked for at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"TWINSCORE_TLS_CERT_FILE={certificate} and TWINSCORE_TLS_KEY_FILE={key} cannot be used: {reason}; "
+            "they are a PEM certificate and its key, without a password"
+        ) from None

@@ -1,4 +1,4 @@
-"""uvicorn's protocol of a connection, with an answer in one write, and a pause after a refusal."""
+"""uvicorn's protocol of a connection, with heads as HTTP has them, an answer in one write, and a pause after a refusal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 from typing import Any
 
 from shared.serving.backpressure import Backpressure
+from shared.serving.heads import limited
 from shared.serving.writing import JoiningTransport
 
 
 def protocol(plain: Any, backpressure: Backpressure) -> Any:
     """A class in place of `plain`, uvicorn's own."""
 
-    class Protocol(plain):  # type: ignore[misc]
+    class Protocol(limited(plain)):  # type: ignore[misc]
         transport: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:

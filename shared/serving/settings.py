@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contract.errors import UserError
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         allow_inf_nan=False,
-        description="A worker whose event loop or predictor stands still for this long is ended, "
+        description="A worker whose event loop or predictor stands still for this long, at least 1, is ended, "
         "so that it is replaced; 0 never.",
     )
     metrics: bool = Field(True, description="Keep Prometheus metrics; without them /metrics is empty.")
@@ -85,6 +86,13 @@ class Settings(BaseSettings):
         True,
         description="BentoML's own page (/), /schema.json and /docs.json, which its Python client needs; BentoML only.",
     )
+
+    @field_validator("hang_seconds")
+    @classmethod
+    def _not_too_soon(cls, seconds: float) -> float:
+        if 0 < seconds < 1:
+            raise PydanticCustomError("too_soon", "Input should be 0, or at least 1")
+        return seconds
 
     def api_keys(self) -> ApiKeys | None:
         """The keys of `api_keys_file`. Raises UserError if it cannot be used."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ class Child:
         environment: added to this process's own.
         url: where it will listen.
         forwards: it passes SIGINT on to its own children, so that they need not be told as well.
+        port: host and port that it opens itself; None where it is given an open socket.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Child:
     environment: Mapping[str, str]
     url: str
     forwards: bool = False
+    port: tuple[str, int] | None = None
 
 
 class Supervisor:
@@ -68,13 +71,19 @@ class Supervisor:
         self._signals: list[int] = []
         self._settled = False
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
+        self._waiting: dict[int, float] = {}
+        """Children that have died and are not started again yet, and until when their port is waited for."""
 
     def run(self, when_ready: Callable[[], None] | None = None) -> int:
         """Starts all, calls `when_ready` once every one is ready, and waits. Returns the exit code.
 
         A signal stops them all: 0. A child that ends before all are ready stops the others: its exit code, 1 for 0.
         """
-        handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # The terminal was closed: it stops as it would by SIGTERM, unless `nohup` says otherwise.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             self._running = [self._start(child) for child in self._children]
             if self._until_ready() and when_ready is not None:
@@ -97,7 +106,7 @@ class Supervisor:
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals.append(number)
+        self._signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def _ended(self) -> int | None:
         codes = [code for child in self._running if (code := child.poll()) is not None]
@@ -118,12 +127,17 @@ class Supervisor:
             if code is None:
                 continue
             now = time.monotonic()
-            often = len(self._restarts) == MAX_RESTARTS and now - self._restarts[0] < RESTART_SECONDS
-            if not self._settled or often:
-                return False
-            self._restarts.append(now)
-            print(f"{child.name} ended with code {code}: started again", file=sys.stderr, flush=True)  # noqa: T201
-            self._running[index] = self._start(child)
+            if index not in self._waiting:
+                often = len(self._restarts) == MAX_RESTARTS and now - self._restarts[0] < RESTART_SECONDS
+                if not self._settled or often:
+                    return False
+                self._restarts.append(now)
+                tell(f"{child.name} ended with code {code}: started again")
+                self._waiting[index] = now + self._stop_seconds()
+            # Processes that it has left behind serve on until they have drained, and have the port as long.
+            if child.port is None or now > self._waiting[index] or _is_free(*child.port):
+                del self._waiting[index]
+                self._running[index] = self._start(child)
         return True
 
     def _stop(self) -> None:
@@ -148,6 +162,31 @@ class Supervisor:
                 process.kill()
         for running in self._running:
             running.wait()
+
+
+def tell(text: str) -> None:
+    """Writes a line to standard error, or nothing where nobody reads it or its disk is full."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        number = sys.stderr.fileno()
+        # What a pipe that takes anything at all takes without waiting is longer than a line.
+        if select.select([], [number], [], 0)[1]:
+            os.write(number, f"{text}\n".encode())
+
+
+def try_port(host: str, port: int) -> None:
+    """Raises OSError if something listens on the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        try_port(host, port)
+    except OSError:
+        return False
+    return True
 
 
 def _no_such_process() -> type[Exception]:

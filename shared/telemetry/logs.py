@@ -16,12 +16,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal, TextIO
 
+from shared.contract.errors import UserError
+
 MAX_CHUNKS: Final = 1000
 """Pieces of text that wait for a reader; more are dropped, and their number is logged."""
 
 CLOSE_SECONDS: Final = 1.0
 
 FRAMEWORKS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "bentoml", "circus", "opentelemetry")
+
+USER_ERROR: Final = f"{UserError.__module__}.{UserError.__qualname__}: "
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -81,7 +85,19 @@ class WriterHandler(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
+        _shorten(record)
         self._writer.write(self.format(record) + "\n")
+
+
+def _shorten(record: logging.LogRecord) -> None:
+    """What the user got wrong takes a line; where frameworks came upon it is nothing to the user."""
+    error = record.exc_info[1] if record.exc_info else None
+    text = record.getMessage()
+    if isinstance(error, UserError):
+        record.msg, record.args, record.exc_info = f"Error: {error}", (), None
+    elif text.startswith("Traceback") and USER_ERROR in text:
+        # Starlette tells its server of an exception in the lifespan by its text.
+        record.msg, record.args = f"Error: {text.rpartition(USER_ERROR)[2].strip()}", ()
 
 
 class JsonFormatter(logging.Formatter):

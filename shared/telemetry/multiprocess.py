@@ -45,7 +45,7 @@ def use_directory(server_pid: int | None = None) -> Path:
     else:
         parent = parent_process()
         owner = server_pid or (parent.pid if parent else None) or os.getpid()
-        directory = Path(tempfile.gettempdir()) / f"{PREFIX}{owner}-{_start_ticks(owner)}"
+        directory = Path(tempfile.gettempdir()) / _name(owner)
         _remove_orphans(directory.parent)
         if owner == os.getpid():
             atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -60,7 +60,8 @@ def use_directory(server_pid: int | None = None) -> Path:
 def temporary_directory() -> tempfile.TemporaryDirectory[str]:
     """A folder for the folders of several servers. Raises UserError where there is no room for one."""
     try:
-        return tempfile.TemporaryDirectory(prefix=PREFIX)
+        _remove_orphans(Path(tempfile.gettempdir()))
+        return tempfile.TemporaryDirectory(prefix=f"{_name(os.getpid())}-")
     except OSError as error:
         raise UserError(f"there is no folder for temporary files: {error.strerror}; set TMPDIR to one") from None
 
@@ -115,6 +116,11 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def _name(pid: int) -> str:
+    """Of the folder of the server that is run by this process."""
+    return f"{PREFIX}{pid}-{_start_ticks(pid)}"
+
+
 def _start_ticks(pid: int) -> str:
     """Tells a process from an earlier one of the same id, where the system has /proc."""
     try:
@@ -126,6 +132,6 @@ def _start_ticks(pid: int) -> str:
 def _remove_orphans(folder: Path) -> None:
     """Removes the folders of servers that are gone."""
     for directory in folder.glob(f"{PREFIX}*-*"):
-        pid, _, ticks = directory.name.removeprefix(PREFIX).partition("-")
+        pid, ticks = directory.name.removeprefix(PREFIX).split("-")[:2]
         if pid.isdigit() and not (_alive(int(pid)) and _start_ticks(int(pid)) == ticks):
             shutil.rmtree(directory, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import time
 
@@ -159,6 +161,102 @@ def test_a_websocket_is_refused(server: Server) -> None:
     with Connection(server.url) as connection:
         connection.send(request("GET", "/score", None, *handshake))
         assert connection.read().status == 403
+
+
+OFFER = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 40])
+def test_an_offer_of_another_protocol_is_left_aside(server: Server, row: bytes, pieces: int) -> None:
+    """Java's client makes it with its first request."""
+    content = request("POST", "/score", row, *OFFER)
+    size = -(-len(content) // pieces)
+    with Connection(server.url) as connection:
+        for _ in range(2):
+            for start in range(0, len(content), size):
+                connection.send(content[start : start + size])
+                time.sleep(0.001)
+            assert connection.read("POST").status == 200
+        connection.send(content * 50)
+        assert {connection.read("POST").status for _ in range(50)} == {200}
+        connection.send(request("GET", "/livez", None, *OFFER))
+        assert connection.read().status == 200
+
+
+def test_the_body_behind_such_an_offer_is_no_request(server: Server) -> None:
+    inner = request("GET", "/readyz", None, "x-request-id: inner")
+    content = request("POST", "/score", inner, "x-request-id: outer", "connection: upgrade", "upgrade: x")
+    with Connection(server.url) as connection:
+        connection.send(content[: -len(inner)])
+        time.sleep(0.05)
+        connection.send(inner)
+        answer = connection.read("POST")
+        assert (answer.status, answer.header("x-request-id")) == (400, ["outer"])
+        connection.send(request("GET", "/livez", None, "x-request-id: next"))
+        assert connection.read().header("x-request-id") == ["next"]
+
+
+def ended(connection: Connection) -> bool:
+    """Answered 400 and closed, or reset: what is still being sent then can take the answer away."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        assert connection.read("POST").status == 400
+    return connection.is_closed()
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"GET /livez HTTP/1.1\r\n" + b"a: b\r\n" * 1_000_000, b"GET /" + b"a" * 6_000_000],
+    ids=["fields", "target"],
+)
+def test_a_head_without_an_end_is_refused(server: Server, endless: bytes) -> None:
+    with Connection(server.url) as connection:
+        with contextlib.suppress(OSError):
+            connection.send(endless)
+        assert ended(connection)
+
+
+CHUNKED = b"POST /score HTTP/1.1\r\nhost: x\r\n%btransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n"
+
+
+def test_trailers_are_no_headers(server: Server, row: bytes) -> None:
+    with Connection(server.url) as connection:
+        connection.send(CHUNKED % (b"", len(row), row) + b"content-type: application/json\r\n\r\n")
+        assert connection.read("POST").status == 415
+    with Connection(server.url) as connection:
+        connection.send(CHUNKED % (b"content-type: application/json\r\n", len(row), row))
+        connection.send(b"content-encoding: gzip\r\nx-request-id: trailer\r\n\r\n")
+        answer = connection.read("POST")
+        assert answer.status == 200
+        assert answer.header("x-request-id") != ["trailer"]
+
+
+def test_trailers_without_an_end_are_refused(server: Server, row: bytes) -> None:
+    with Connection(server.url) as connection:
+        connection.send(CHUNKED % (b"content-type: application/json\r\n", len(row), row))
+        with contextlib.suppress(OSError):
+            connection.send(b"a: b\r\n" * 1_000_000)
+        assert ended(connection)
+
+
+def test_zeros_before_a_length_mean_nothing(server: Server, row: bytes) -> None:
+    zeros = b"0" * 5000
+    head, _, _ = request("POST", "/score", row).partition(b"content-length")
+    with Connection(server.url) as connection:
+        connection.send(head + b"content-length: %b%d\r\n\r\n" % (zeros, len(row)) + row)
+        assert connection.read("POST").status == 200
+        connection.send(b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: %b\r\n\r\n" % zeros)
+        assert connection.read().status == 200
+
+
+def test_every_encoding_counts(server: Server, row: bytes) -> None:
+    with Connection(server.url) as connection:
+        connection.send(request("POST", "/score", row, "content-encoding: identity", "content-encoding: gzip"))
+        assert connection.read("POST").status == 415
+        connection.send(request("POST", "/score", row, "content-encoding: identity"))
+        assert connection.read("POST").status == 200
+        head, _, _ = request("POST", "/score", row).partition(b"content-length")
+        connection.send(head + b"transfer-encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+        assert connection.read("POST").status == 415
 
 
 def test_what_is_not_http_is_refused_and_closed(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from shared.model.manifest import MANIFEST_FILE, Manifest
 from shared.model.package import ModelPackage
 from shared.reliability.ports import free_port
 from tests.conftest import ROOT, VARIANTS, Server, StartServer, port_is_free
@@ -94,6 +96,9 @@ def test_a_taken_port_is_named(variant: str, default_model: Path) -> None:
     ("setting", "value"),
     [
         ("TWINSCORE_PORT", "http"),
+        ("TWINSCORE_PORT", "70000"),
+        ("TWINSCORE_PORT", "\N{SUPERSCRIPT TWO}"),
+        ("TWINSCORE_HANG_SECONDS", "1e-9"),
         ("TWINSCORE_WORKERS", "0"),
         ("TWINSCORE_BATCHER", "magic"),
         ("TWINSCORE_DEADLINE_SECONDS", "-1"),
@@ -132,6 +137,36 @@ def test_a_damaged_package_stops_the_start_with_one_line(
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert name in result.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_file_that_is_no_certificate_stops_the_start_with_one_line(
+    variant: str, workers: str, default_model: Path
+) -> None:
+    files = {"TWINSCORE_TLS_CERT_FILE": "README.md", "TWINSCORE_TLS_KEY_FILE": "README.md"}
+    result = run_twinscore("serve", variant, "--model", str(default_model), "--workers", workers, **files)
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "TWINSCORE_TLS_CERT_FILE=README.md" in result.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_model_that_answers_otherwise_than_it_says_is_told_without_a_traceback(
+    variant: str, workers: str, default_model: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    shutil.copytree(default_model, wrong)
+    document = json.loads((wrong / MANIFEST_FILE).read_text())
+    document["golden"]["probabilities"][0] += 0.1
+    document["sha256"] = Manifest.model_validate(document).digest()
+    (wrong / MANIFEST_FILE).write_text(json.dumps(document))
+    port = str(free_port())
+    result = run_twinscore("serve", variant, "--model", str(wrong), "--workers", workers, "--port", port)
+    assert result.returncode != 0
+    assert "golden row" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "both"])

@@ -1,0 +1,97 @@
+"""Request heads, where uvicorn and httptools take them otherwise than HTTP has it.
+
+httptools reads what follows a request with `Upgrade` as another protocol. A server that does not speak it has to answer the request
+as if nothing had been asked (RFC 9110, 7.8): Java's client and `curl --http2` offer HTTP/2 with every first request. Neither
+limits how long a head may be, and both take trailers for headers (RFC 9110, 6.5.1).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_FRAMING_BYTES = 1024 * 1024
+"""Of what comes with a body and is not of it: sizes and extensions of chunks, and trailers."""
+
+
+class _Trailers:
+    """In place of the list of headers, once these are complete."""
+
+    def append(self, field: tuple[bytes, bytes]) -> None:
+        pass
+
+
+TRAILERS: Any = _Trailers()
+
+
+def limited(plain: Any) -> Any:
+    """A class in place of `plain`, uvicorn's protocol; h11's has limits of its own."""
+    return _limited(plain) if hasattr(plain, "on_headers_complete") else plain
+
+
+def _limited(plain: Any) -> Any:
+    class Limited(plain):  # type: ignore[misc]
+        _data = b""
+        _again = b""
+        _unasked = False
+        _bytes = 0
+        _body_bytes = 0
+
+        def data_received(self, data: bytes) -> None:
+            while data:
+                self._data, self._again, self._body_bytes = data, b"", 0
+                super().data_received(data)
+                size, data = len(data), self._again
+            self._data = b""
+            scope, cycle = self.scope, self.cycle
+            if scope is not None and ("method" not in scope or (cycle is not None and cycle.more_body)):
+                self._count(size - self._body_bytes)
+            else:
+                self._bytes = 0
+
+        def on_headers_complete(self) -> None:
+            self._bytes = 0
+            if self.parser.should_upgrade():
+                self._unasked = self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
+                if not self._unasked:
+                    super().on_headers_complete()
+                return
+            super().on_headers_complete()
+            self.headers = TRAILERS
+
+        def on_body(self, body: bytes) -> None:
+            self._body_bytes += len(body)
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            if not self._unasked:
+                super().on_message_complete()
+
+        def _unsupported_upgrade_warning(self) -> None:
+            # uvicorn calls it when httptools has stopped behind the head, and would leave aside what follows.
+            stopped = sys.exception()
+            if self._unasked and stopped is not None:
+                self._unasked = False
+                self._again = self._without_upgrade() + self._data[stopped.args[0] :]
+
+        def _without_upgrade(self) -> bytes:
+            """The head that was just read, as a client would send it that asks for no other protocol."""
+            line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+            fields = []
+            for name, value in self.headers:
+                if name == b"connection":
+                    value = b", ".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")
+                if name != b"upgrade":
+                    # A folded value is one line to whoever reads it.
+                    fields.append(b"%b: %b" % (name, b" ".join(value.splitlines())))
+            return b"\r\n".join([line, *fields, b"\r\n"])
+
+        def _count(self, size: int) -> None:
+            """Of a request that is not complete: how much has come that is not its body."""
+            limit = MAX_HEAD_BYTES if "method" not in self.scope else MAX_FRAMING_BYTES
+            self._bytes += size
+            if self._bytes > limit and not self.transport.is_closing():
+                self.send_400_response("The request has too much besides its body.")
+
+    return Limited
