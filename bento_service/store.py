@@ -94,6 +94,20 @@ def latest_tag(name: str = DEFAULT_NAME) -> str:
     return str(max(stored, key=lambda tag: version_key(tag.version or "0.0.0")))
 
 
+def current_tag() -> str:
+    """The stored model that FastAPI would serve from here; without a package under models/, the highest one in the store.
+
+    Raises:
+        UserError: there is none.
+    """
+    with contextlib.suppress(UserError):
+        manifest = read_manifest(latest_package())
+        tag = f"{manifest.name}:{manifest.version}"
+        if _stored(tag, manifest):
+            return tag
+    return latest_tag()
+
+
 def stored_model(folder: Path | None) -> tuple[BentoModel | None, Path]:
     """What the service declares as its model, so that a Bento carries it, and the folder to load it from.
 
@@ -102,7 +116,7 @@ def stored_model(folder: Path | None) -> tuple[BentoModel | None, Path]:
     """
     if folder is not None:
         return None, folder
-    model = BentoModel(carried_tag() or latest_tag())
+    model = BentoModel(carried_tag() or current_tag())
     return model, Path(model.resolve().path)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from shared.commands.outputs import check_outputs
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -17,6 +19,7 @@ def features(table: Path, out: Path) -> None:
     from shared.model.features.batch import compute_features
     from shared.training.tables import read_transactions, write_features
 
+    check_outputs({"--out": out}, inputs=[table], endings=[".parquet"])
     transactions = read_transactions(table)
     click.echo(f"{len(transactions):,} transactions read; computing features", err=True)
     write_features(out, transactions, compute_features(transactions))

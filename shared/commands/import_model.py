@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from shared.commands.extras import require
+from shared.commands.outputs import check_folder
 from shared.model.locate import DEFAULT_ROOT
 
 FILE = click.Path(path_type=Path)
@@ -42,6 +43,7 @@ def import_model(
     prediction time has no place in a request. What cannot be served exactly is refused with the reason.
     """
     require("train", "joblib", "onnxmltools", "sklearn")
+    check_folder("--out", out / name)
     from shared.importing.package import import_file
 
     started = time.perf_counter()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.contract.errors import UserError
@@ -67,11 +68,11 @@ def show(directory: Path | None) -> None:
         observed = "-" if low is None or high is None else f"{low:g} to {high:g}"
         table.add_row(
             str(index),
-            feature.name,
-            feature.unit,
+            escape(feature.name),
+            escape(feature.unit),
             "yes" if feature.nullable else "",
             observed,
-            feature.description,
+            escape(feature.description),
         )
     console.print(table)
 
@@ -80,7 +81,7 @@ def _evaluation(manifest: Manifest) -> Table:
     table = Table("evaluation", "value", box=None, pad_edge=False)
     for name, value in manifest.evaluation.items():
         if isinstance(value, int | float | str):
-            table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+            table.add_row(escape(name), f"{value:.4f}" if isinstance(value, float) else escape(str(value)))
     if manifest.decision_threshold is not None:
         table.add_row("decision threshold", f"{manifest.decision_threshold:.4f}")
     return table

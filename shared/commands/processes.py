@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from shared.contract.errors import UserError
 from shared.serving.supervisor import try_port
 
@@ -11,4 +13,5 @@ def check_port(host: str, port: int, variable: str) -> None:
     try:
         try_port(host, port)
     except OSError as error:
-        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {variable}") from None
+        other = variable if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {other}") from None

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from shared.commands.outputs import check_outputs
 from shared.contract.errors import UserError
 from shared.contract.wire import MAX_BATCH_REQUEST_ROWS
 from shared.scoring.client import ScoringClient
@@ -51,12 +52,13 @@ def score(
 ) -> None:
     """Score the rows of FILE (.csv, .jsonl, .ndjson, .parquet) and write their probabilities, in order.
 
-    Columns go by the feature names of the service's model card; others are ignored. An empty cell, null or NaN is a
-    missing value. Rows that cannot be scored are reported with their line and the reason; the others are scored.
+    Columns go by the feature names of the service's model card; others are ignored. An empty cell or NaN is a missing
+    value, and so is null in JSON and Parquet. Rows that cannot be scored are reported with their line and the reason; the others are scored.
     Exit code: 0 all scored, 1 some rows refused, 2 the input or the service cannot be used (no file is written).
     """
     if id_column in ("probability", "model_version"):
         raise UserError(f"--id-column {id_column}: the output has a column of that name; rename it")
+    check_outputs({"--out": out, "--errors": errors}, inputs=[file])
     console = Console(stderr=True)
     with ExitStack() as stack:
         client = stack.enter_context(ScoringClient(url, api_key=api_key, connections=CONNECTIONS))

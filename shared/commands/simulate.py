@@ -9,6 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from shared.commands.outputs import check_outputs
+
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File, .parquet or .csv.")
@@ -19,6 +21,7 @@ from rich.progress import Progress
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def simulate(out: Path, days: int, start: datetime, customers: int, terminals: int, seed: int) -> None:
     """Write a table of simulated card transactions, by the published design of the Fraud Detection Handbook."""
+    check_outputs({"--out": out}, endings=[".parquet", ".csv"])
     from shared.training.simulator import simulate as make
     from shared.training.tables import write_transactions
 

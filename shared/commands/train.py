@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from shared.commands.extras import require
+from shared.commands.outputs import check_folder
 from shared.contract.errors import UserError
 from shared.model.locate import DEFAULT_NAME, DEFAULT_ROOT, DEFAULT_VERSION
 from shared.model.manifest import check_identity
@@ -63,6 +64,7 @@ def train(
     directory = out / name / version
     if directory.exists():
         raise UserError(f"{directory} exists already: choose another --version, or remove it first")
+    check_folder("--out", directory.parent)
     start = train_start.date() if train_start else None
     columns = (
         TextColumn("{task.description:40}"),

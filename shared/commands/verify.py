@@ -52,6 +52,8 @@ def verify(
     """Check the service at URL against the contract. Exits 1 if it differs, 2 if it cannot be asked."""
     if write_golden is not None and model is None:
         raise UserError("--write-golden needs --model: golden vectors come from a package")
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise UserError("--api-key: an API key is printable ASCII text")
     headers = [("authorization", f"Bearer {api_key}")] if api_key else []
     target = parse_target(url, ca=str(ca) if ca else None, insecure=insecure, timeout=timeout, headers=headers)
     sets: list[VectorSet] = [protocol_vectors()]

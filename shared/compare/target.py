@@ -59,6 +59,10 @@ def parse_target(variant: Variant, url: str, *, ca: str | None = None, api_key: 
         raise wrong
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise wrong
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise wrong from None
     context = None
     if parts.scheme == "https":
         try:

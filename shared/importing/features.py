@@ -48,7 +48,7 @@ def read_notes(path: Path) -> list[FeatureNote]:
         if isinstance(listed, list):
             listed = [{"name": item} if isinstance(item, str) else item for item in listed]
         return NOTES.validate_python(listed)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = _first(error) if isinstance(error, ValidationError) else str(error)
         raise UserError(
             f"{path}: {reason}: give a JSON list of names, or of objects with name, description, unit, nullable"

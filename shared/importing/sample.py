@@ -23,6 +23,9 @@ def read_sample(path: Path, names: Sequence[str]) -> Rows:
     if lacking:
         more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         raise UserError(f"{path} lacks the columns {', '.join(lacking[:5])}{more}: give a column for each feature")
+    repeated = [name for name in names if table.column_names.count(name) > 1]
+    if repeated:
+        raise UserError(f"{path} has more than one column named {', '.join(repeated[:5])}: remove or rename them")
     if table.num_rows == 0:
         raise UserError(f"{path} has no rows: give at least one, a few hundred are better")
     rows = np.column_stack([_column(path, table, name) for name in names])
@@ -50,7 +53,8 @@ def _column(path: Path, table: Any, name: str) -> np.ndarray[Any, Any]:
 
     column = table[name]
     kind = column.type
-    if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_null(kind)):
+    types = pyarrow.types
+    if not any(test(kind) for test in (types.is_integer, types.is_floating, types.is_decimal, types.is_null)):
         raise UserError(f"{path}: column {name} holds {kind}, not numbers")
     doubles = column.cast(pyarrow.float64(), safe=False).to_numpy()
     with np.errstate(over="ignore"):

@@ -140,8 +140,11 @@ def _library_versions() -> dict[str, str]:
 
 def _write_atomically(files: dict[str, bytes], directory: Path) -> None:
     """Fills a hidden folder beside `directory`, proves that it loads, then renames it."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    except OSError as error:
+        raise UserError(f"{directory} cannot be written: {error.strerror}; give another --out") from None
     try:
         for name, data in files.items():
             with (scratch / name).open("wb") as file:

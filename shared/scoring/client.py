@@ -19,6 +19,7 @@ from shared.contract.wire import BatchScoreResponse, ModelCard
 RETRIED = (429, 503, 504)
 """The contract's refusals of load and of time; the same request may be sent again."""
 
+MAX_PORT = 65535
 MAX_TRIES = 10
 FIRST_WAIT_SECONDS = 0.2
 MAX_WAIT_SECONDS = 8.0
@@ -50,6 +51,12 @@ class ScoringClient:
             raise UserError(f"--url {url}: {error}") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise UserError(f"--url {url}: give the service's address, such as http://127.0.0.1:8000")
+        try:
+            parsed.host.encode("idna")
+        except UnicodeError:
+            raise UserError(f"--url {url}: {parsed.host!r} is no name of a host") from None
+        if parsed.port is not None and parsed.port > MAX_PORT:
+            raise UserError(f"--url {url}: a port is {MAX_PORT} at most")
         if api_key is not None and (not api_key.isascii() or not api_key.isprintable()):
             raise UserError("--api-key: an API key is printable ASCII text")
         self.url = url.rstrip("/")
@@ -167,8 +174,10 @@ class ScoringClient:
         if answer.status_code == 401:
             return UserError(f"{self.url} wants an API key it knows: give --api-key or set TWINSCORE_API_KEY")
         detail = problem.get("detail") or "no Twinscore service?"
-        errors = problem.get("errors") or [{}]
-        first = f" ({'.'.join(map(str, errors[0].get('loc', ())))}: {errors[0].get('msg')})" if errors[0] else ""
+        first = ""
+        match problem.get("errors"):
+            case [{"loc": [*location], "msg": message}, *_]:
+                first = f" ({'.'.join(map(str, location))}: {message})"
         request = f"; request id {problem['request_id']}" if "request_id" in problem else ""
         return UserError(f"{answer.request.url} answers {answer.status_code}: {detail}{first}{request}")
 

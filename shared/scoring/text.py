@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ from shared.contract.errors import UserError
 from shared.scoring.columns import check_columns
 from shared.scoring.values import BadValueError, Refused, Row, cell, numbers
 
+UNCLOSED = "the line is not CSV: a quote in it is not closed in it, and the lines behind it do not fit"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -30,6 +32,40 @@ class _Lines:
             self.count += 1
             self.bytes += len(line)
             yield line.decode("utf-8", "surrogateescape")
+
+
+class _Again:
+    """Lines for a reader of records, which may ask for those behind the first line of a record again.
+
+    Attributes:
+        place: the line, from 1, on which the record begins.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.place = 1
+        self._lines = iter(lines)
+        self._pending: deque[str] = deque()
+        self._taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._pending.popleft() if self._pending else next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """The next line begins a record."""
+        self.place += len(self._taken)
+        self._taken.clear()
+
+    def give_back(self) -> bool:
+        """All but the first line of this record will come again; False where it has no other."""
+        others = self._taken[1:]
+        self._pending.extendleft(reversed(others))
+        del self._taken[1:]
+        return bool(others)
 
 
 class _TextTable:
@@ -77,33 +113,39 @@ class CsvTable(_TextTable):
     """Comma-separated, the first line names the columns. An empty cell or NaN is a missing value, a blank line no row."""
 
     def _rows(self, lines: _Lines) -> Iterator[Row | Refused]:
-        reader = csv.reader(iter(lines), strict=True)
+        again = _Again(lines)
+        reader = csv.reader(again, strict=True)
         header = self._header(reader)
         check_columns(self.path, header, self.features, self.key)
         columns = [header.index(name) for name in self.features]
         key_column = None if self.key is None else header.index(self.key)
         while True:
-            place = reader.line_num + 1
+            again.begin()
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Refused(place, None, f"the line is not CSV: {error}")
+                # A quote that nothing closes takes all that follows for one value.
+                reason = UNCLOSED if again.give_back() else f"the line is not CSV: {error}"
+                yield Refused(again.place, None, reason)
                 continue
             if not cells:
                 continue
             if len(cells) != len(header):
-                yield Refused(place, None, f"{len(cells)} values where the header names {len(header)} columns")
+                found = f"{len(cells)} values where the header names {len(header)} columns"
+                yield Refused(again.place, None, UNCLOSED if again.give_back() else found)
                 continue
             key = None if key_column is None else cells[key_column]
-            yield self._row(place, key, [cell(cells[column]) for column in columns])
+            yield self._row(again.place, key, [cell(cells[column]) for column in columns])
 
     def _header(self, reader: Iterator[list[str]]) -> list[str]:
         try:
             for cells in reader:
                 if cells:
-                    return [name.strip() for name in cells]
+                    # A feature's own name may begin with a space.
+                    wanted = {*self.features, self.key}
+                    return [name if name in wanted else name.strip() for name in cells]
         except csv.Error as error:
             raise UserError(f"{self.path}: the first line is not CSV: {error}") from None
         raise UserError(f"{self.path} is empty: its first line must name the columns")
@@ -122,8 +164,11 @@ class JsonLinesTable(_TextTable):
                 continue
             try:
                 found = json.loads(line)
-            except (ValueError, RecursionError) as error:
+            except (json.JSONDecodeError, RecursionError) as error:
                 yield Refused(place, None, f"the line is not JSON: {error}")
+                continue
+            except ValueError:
+                yield Refused(place, None, "the line has a number of too many digits")
                 continue
             if not isinstance(found, dict):
                 yield Refused(place, None, "the line is not a JSON object")

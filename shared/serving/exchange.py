@@ -153,13 +153,17 @@ class Exchange:
         message = await self._receive()
         body = message.get("body", b"")
         if message.get("more_body"):
-            chunks = bytearray(body)
-            while message.get("more_body"):
-                if len(chunks) > limit:
-                    raise PayloadTooLarge(limit)
-                message = await self._receive()
-                chunks += message.get("body", b"")
-            body = bytes(chunks)
+            taken = await self._gate.uploads.take(limit if content_length is None else content_length)
+            try:
+                chunks = bytearray(body)
+                while message.get("more_body"):
+                    if len(chunks) > limit:
+                        raise PayloadTooLarge(limit)
+                    message = await self._receive()
+                    chunks += message.get("body", b"")
+                body = bytes(chunks)
+            finally:
+                self._gate.uploads.give(taken)
         self._unread = False
         if len(body) > limit:
             raise PayloadTooLarge(limit)

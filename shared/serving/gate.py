@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
 from shared.serving.backpressure import Backpressure
+from shared.serving.uploads import Uploads
 from shared.telemetry.logs import event
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Gate:
         """Of this process; set before the gate opens."""
         self.backpressure = Backpressure()
         """Connections that wait for `ROOM`."""
+        self.uploads = Uploads()
         self._draining = False
         self.max_in_flight = max_in_flight
         self._relief = int(max_in_flight * ROOM)

@@ -74,6 +74,9 @@ def _limited(plain: Any) -> Any:
             if self._unasked and stopped is not None:
                 self._unasked = False
                 self._again = self._without_upgrade() + self._data[stopped.args[0] :]
+                # One that has read `connection: close` reads nothing more. As uvicorn makes it:
+                self.parser = type(self.parser)(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
         def _without_upgrade(self) -> bytes:
             """The head that was just read, as a client would send it that asks for no other protocol."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.contract.errors import UserError
 from shared.model.files import read_files
-from shared.model.manifest import read_manifest
+from shared.model.manifest import ONNX_FILE, read_manifest
 from shared.serving.settings import Settings
 from shared.telemetry.multiprocess import check_room
 from shared.telemetry.start import check_tracing
@@ -33,7 +33,10 @@ def check(settings: Settings, directory: Path) -> None:
     check_tracing()
     if settings.metrics:
         check_room(settings.workers)
-    read_files(directory, read_manifest(directory))
+    manifest = read_manifest(directory)
+    if settings.backend == "onnxruntime" and ONNX_FILE not in manifest.files:
+        raise UserError("TWINSCORE_BACKEND=onnxruntime: this package has no model.onnx; use xgboost")
+    read_files(directory, manifest)
 
 
 def _check_certificate(certificate: Path, key: Path) -> None:

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     model: Path | None = Field(
         None,
         description="Folder of the model package to serve; unset: the highest version of xgb_fraud, "
-        "under models/ (FastAPI) or in BentoML's model store (BentoML).",
+        "under models/; for BentoML that of its model store where there is none, as in an image.",
     )
     backend: Literal["onnxruntime", "xgboost", "cuda"] | None = Field(
         None, description="Predictor; unset: the package's default. xgboost is always there."

@@ -71,8 +71,10 @@ def write_transactions(path: Path, transactions: Transactions) -> None:
     if path.suffix.lower() == ".csv":
         with _atomic(path) as partial:
             pa.csv.write_csv(table, partial)
-    else:
+    elif path.suffix.lower() == ".parquet":
         _write_parquet(path, table)
+    else:
+        raise UserError(f"{path} ends neither in .parquet nor in .csv; give an output file that does")
 
 
 def write_features(path: Path, transactions: Transactions, features: NDArray[np.float32]) -> None:

@@ -94,6 +94,10 @@ def parse_target(
         raise UserError(f"{url}: {error}; give a URL such as http://127.0.0.1:8000") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise UserError(f"{url} is not the URL of a service: give one such as http://127.0.0.1:8000")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise UserError(f"{url}: {parts.hostname!r} is no name of a host") from None
     context = None
     if parts.scheme == "https":
         try:

@@ -37,6 +37,10 @@ class Result:
         return not self.differences and self.skipped is None
 
 
+ANSWERS_TO_WHOLE_BODIES = frozenset({200, 400, 422})
+"""Statuses that a body gets which is within the limit."""
+
+
 class Runner:
     """Asks one service the vectors of one file.
 
@@ -70,6 +74,9 @@ class Runner:
             return Result(vector, skipped=f"needs {', '.join(missing)}")
         if self.variables["features"] < vector.min_features:
             return Result(vector, skipped=f"needs a model of {vector.min_features} features or more")
+        size, limit = len(self._content(vector) or b""), self.variables["max_body_bytes"]
+        if size > limit and vector.response["status"] in ANSWERS_TO_WHOLE_BODIES:
+            return Result(vector, skipped=f"needs a body limit of {size} bytes or more")
         started = time.perf_counter()
         try:
             answer = self.ask(vector)
@@ -85,7 +92,7 @@ class Runner:
             NoAnswer: the service gave none.
         """
         request = vector.request
-        content = body(request["body"], self.variables) if "body" in request else None
+        content = self._content(vector)
         headers = [(name, value) for name, value in request.get("headers", ())]
         raw = request_bytes(
             self.target,
@@ -96,6 +103,9 @@ class Runner:
             chunked=request.get("chunked", False),
         )
         return exchange(self.target, request["method"], raw, watch_close="closes" in vector.response)
+
+    def _content(self, vector: Vector) -> bytes | None:
+        return body(vector.request["body"], self.variables) if "body" in vector.request else None
 
     def compare(self, vector: Vector, answer: Answer) -> list[Difference]:
         """How the answer differs from what the vector wants; empty where it does not.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import httpx
 import pytest
 
 from shared.model.package import ModelPackage
-from tests.conftest import Server, StartServer, running
+from shared.reliability.second_model import write_second_version
+from tests.conftest import ROOT, Server, StartServer, running
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,19 @@ def call(server: Server, method: str, argument: object) -> Any:
         timeout=120,
     )
     return json.loads(done.stdout)
+
+
+def test_a_later_version_in_the_store_is_not_served_where_models_has_an_earlier_one(
+    tmp_path: Path, default_model: Path
+) -> None:
+    """The store is the user's, not this checkout's: another one may have filled it."""
+    home = tmp_path / "bentoml"
+    later = tmp_path / "later"
+    write_second_version(default_model, "9.0.0", later)
+    command = [sys.executable, "-m", "bento_service.store", str(later)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "BENTOML_HOME": str(home)}, check=True)
+    with running("bento", tmp_path) as server:
+        assert httpx.get(f"{server.url}/model").json()["version"] == default_model.name
 
 
 def test_its_client_takes_the_contracts_objects(bento: Server, package: ModelPackage) -> None:

@@ -290,6 +290,7 @@ def test_a_sample_gives_golden_rows_and_ranges(bring: Import, tmp_path: Path) ->
         ("amount,hour,age,distance,count\n", "no rows"),
         ("amount,hour,age,distance,count\n1,two,3,4,5", "hour holds string, not numbers"),
         ("amount,hour,age,distance,count\n1,1e39,3,4,5", "hour has a number that does not fit"),
+        ("amount,hour,age,distance,count,hour\n1,2,3,4,5,6", "more than one column named hour"),
         ("", "cannot be read"),
     ],
 )
@@ -312,3 +313,6 @@ def test_the_command_tells_how_to_serve(tmp_path: Path) -> None:
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 2
     assert "exists already" in again.stderr
+    into_a_file = CliRunner().invoke(main, [*arguments[:-1], str(tmp_path / "model.ubj")])
+    assert into_a_file.exit_code == 2
+    assert "is a file" in into_a_file.stderr

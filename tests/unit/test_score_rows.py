@@ -212,6 +212,42 @@ def test_parquet_in_and_out(score: Score, small: ModelPackage, tmp_path: Path) -
     assert pq.read_table(tmp_path / "plain.parquet")["row"].to_pylist() == [1, 2, 3, 5]
 
 
+def test_a_quote_that_is_not_closed_costs_its_own_line(score: Score, small: ModelPackage, tmp_path: Path) -> None:
+    rows = many(8000)
+    write_csv(tmp_path / "rows.csv", rows)
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    for index in (5, 6, 4000):
+        lines[index] = lines[index].replace(",x,", ',"x,')
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    done = score(tmp_path / "rows.csv", "--id-column", "id")
+    assert done.exit_code == 1
+    assert "7997 rows scored, 3 refused" in done.stderr
+    for line in (6, 7, 4001):
+        assert f"line {line}: the line is not CSV: a quote in it is not closed" in done.stderr
+    left = [row for index, row in enumerate(rows) if index not in (4, 5, 3999)]
+    assert as_float32([record["probability"] for record in records(done.stdout)]) == expected(small, left)
+
+
+def test_what_would_be_written_over_is_named_first(score: Score, tmp_path: Path) -> None:
+    rows, other = tmp_path / "rows.csv", tmp_path / "other.csv"
+    write_csv(rows, many(3))
+    before = rows.read_bytes()
+    other.symlink_to(rows)
+    for options, reason in {
+        ("--out", str(rows)): "would be written over",
+        ("--out", str(other)): "would be written over",
+        ("--errors", str(rows)): "would be written over",
+        ("--out", str(tmp_path / "a.csv"), "--errors", str(tmp_path / "a.csv")): "--errors",
+        ("--out", str(tmp_path)): "is a folder",
+        ("--errors", str(tmp_path)): "is a folder",
+        ("--out", str(tmp_path / "no" / "a.csv")): "does not exist",
+    }.items():
+        done = score(rows, *options)
+        assert done.exit_code == 2
+        assert reason in done.stderr
+        assert rows.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -248,6 +284,12 @@ def test_typed_columns_that_are_no_numbers_are_refused_whole(score: Score, tmp_p
         assert f"column hour holds {table.schema.field('hour').type}, not numbers" in done.stderr
 
 
+def test_the_contract_holds_for_a_model_of_few_features(service: Server, small: ModelPackage) -> None:
+    """Whose body limit is below what some of the contract's bodies have."""
+    done = CliRunner().invoke(main, ["verify", service.url, "--model", str(small.directory)])
+    assert done.exit_code == 0, done.output
+
+
 def test_rows_that_the_service_refuses_are_left_out(service: Server, small: ModelPackage) -> None:
     rows: list[list[float | None]] = [*many(300)]
     for index in range(0, 300, 3):
@@ -271,6 +313,8 @@ def test_addresses_that_lead_nowhere_are_told_at_once(service: Server, tmp_path:
     for url, reason in {
         f"http://127.0.0.1:{free_port()}": "cannot be used, tried 3 times",
         service.url + "/nowhere": "answers 404",
+        "http://.svc:8000": "no name of a host",
+        "http://127.0.0.1:99999": "65535 at most",
         "127.0.0.1:8000": "give the service's address",
     }.items():
         done = CliRunner().invoke(main, ["score", str(tmp_path / "rows.csv"), "--url", url])

@@ -225,7 +225,7 @@ def test_features_are_written_with_their_ids_and_nulls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("missing/f.parquet", "the folder .*missing does not exist"), ("f.txt", "does not end in .parquet")],
+    [("missing/f.parquet", "the folder .*missing does not exist"), ("f.txt", "ends neither in .parquet nor in .csv")],
 )
 def test_an_output_that_cannot_be_written_is_refused_and_leaves_nothing(
     tmp_path: Path, name: str, message: str

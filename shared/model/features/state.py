@@ -47,9 +47,14 @@ class FeatureState:
 
     Args:
         max_jump: refuse transactions that are further ahead of the newest one. By default every clock is believed.
+
+    Raises:
+        TypeError: `max_jump` is no timedelta.
     """
 
     def __init__(self, *, max_jump: timedelta | None = None) -> None:
+        if max_jump is not None and not isinstance(max_jump, timedelta):
+            raise TypeError(f"max_jump={max_jump!r} is no timedelta: give one such as timedelta(hours=1)")
         self.max_jump = max_jump
         self.updates = 0
         """Transactions taken in so far, also before a restart: where to go on in the stream."""
