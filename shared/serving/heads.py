@@ -32,6 +32,7 @@ def limited(plain: Any) -> Any:
 
 def _limited(plain: Any) -> Any:
     class Limited(plain):  # type: ignore[misc]
+        parser: Any
         _data = b""
         _again = b""
         _unasked = False
