@@ -57,8 +57,9 @@ def main() -> None:
         from fastapi_service.workers import Workers
 
         gc.enable()  # this process goes on as their supervisor
-        Workers(config, [config.bind_socket()]).run()
-        return
+        workers = Workers(config, [config.bind_socket()])
+        workers.run()
+        sys.exit(STARTUP_FAILURE if workers.failed else 0)
     # uvicorn raises the signal that stopped it once more when it is done: by then it means nothing but the end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = uvicorn.Server(config)

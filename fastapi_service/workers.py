@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 POLL_SECONDS = 0.05
@@ -15,6 +16,11 @@ class Workers(Multiprocess):
     """SIGINT, which does not drain, reaches the workers as such; and a second signal ends them at once."""
 
     _signal = signal.SIGTERM
+
+    @property
+    def failed(self) -> bool:
+        """A worker could not start."""
+        return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
     def handle_int(self) -> None:
         self._signal = signal.SIGINT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import httpx
 import pytest
 
 from shared.model.locate import latest_package
+from shared.model.manifest import MANIFEST_FILE, Manifest
 from shared.model.package import ModelPackage, load_package
 from shared.reliability.ports import free_port
 from shared.telemetry.multiprocess import use_directory
@@ -116,6 +119,16 @@ def package() -> ModelPackage:
 @pytest.fixture(scope="session")
 def default_model(package: ModelPackage) -> Path:
     return package.directory
+
+
+def copy_with_a_wrong_golden_row(model: Path, directory: Path) -> Path:
+    """The same package at `directory`, its digests right, but for a golden row whose probability is another."""
+    shutil.copytree(model, directory)
+    document = json.loads((directory / MANIFEST_FILE).read_text())
+    document["golden"]["probabilities"][0] += 0.1
+    document["sha256"] = Manifest.model_validate(document).digest()
+    (directory / MANIFEST_FILE).write_text(json.dumps(document))
+    return directory
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,10 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from shared.model.manifest import MANIFEST_FILE, Manifest
 from shared.model.package import ModelPackage
 from shared.reliability.ports import free_port
-from tests.conftest import ROOT, VARIANTS, Server, StartServer, port_is_free
+from tests.conftest import ROOT, VARIANTS, Server, StartServer, copy_with_a_wrong_golden_row, port_is_free
 
 
 def descendants(server: Server) -> list[psutil.Process]:
@@ -156,12 +154,7 @@ def test_a_file_that_is_no_certificate_stops_the_start_with_one_line(
 def test_a_model_that_answers_otherwise_than_it_says_is_told_without_a_traceback(
     variant: str, workers: str, default_model: Path, tmp_path: Path
 ) -> None:
-    wrong = tmp_path / "wrong"
-    shutil.copytree(default_model, wrong)
-    document = json.loads((wrong / MANIFEST_FILE).read_text())
-    document["golden"]["probabilities"][0] += 0.1
-    document["sha256"] = Manifest.model_validate(document).digest()
-    (wrong / MANIFEST_FILE).write_text(json.dumps(document))
+    wrong = copy_with_a_wrong_golden_row(default_model, tmp_path / "wrong")
     port = str(free_port())
     result = run_twinscore("serve", variant, "--model", str(wrong), "--workers", workers, "--port", port)
     assert result.returncode != 0

@@ -16,7 +16,7 @@ import pytest
 
 from shared.reliability.ports import free_port
 from shared.serving.supervisor import is_ready
-from tests.conftest import ROOT, START_SECONDS, VARIANTS
+from tests.conftest import ROOT, START_SECONDS, VARIANTS, copy_with_a_wrong_golden_row
 from tests.raw import Connection, request
 
 AT_ONCE_SECONDS = 15
@@ -144,6 +144,21 @@ def test_a_second_signal_waits_for_no_request(variant: str, workers: str, defaul
         until(lambda: not is_ready(url))
         process.terminate()
         assert process.wait(AT_ONCE_SECONDS) is not None
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_workers_that_cannot_start_fail_the_process(variant: str, default_model: Path, tmp_path: Path) -> None:
+    """What runs a container starts it again, or tells, by the exit code."""
+    wrong = copy_with_a_wrong_golden_row(default_model, tmp_path / "wrong")
+    settings = {"TWINSCORE_MODEL": str(wrong), "TWINSCORE_PORT": str(free_port()), "TWINSCORE_WORKERS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{variant}_service"],
+        cwd=ROOT,
+        env={**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml"), **settings},
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert done.returncode > 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

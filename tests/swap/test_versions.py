@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from shared.model.manifest import MANIFEST_FILE, Manifest, read_manifest
+from shared.model.manifest import read_manifest
 from shared.model.package import ModelPackage
 from shared.reliability.load import until
 from shared.reliability.requests import single_rows
 from shared.reliability.services import Service
-from tests.conftest import VARIANTS
+from tests.conftest import VARIANTS, copy_with_a_wrong_golden_row
 from tests.swap.conftest import SECOND_VERSION, stage
 
 
@@ -32,14 +31,7 @@ def truncated(second_model: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def wrong(second_model: Path, tmp_path: Path) -> Path:
     """A package whose digests are right and whose model does not answer the golden rows as it says."""
-    directory = tmp_path / "wrong"
-    shutil.copytree(second_model, directory)
-    document = json.loads((directory / MANIFEST_FILE).read_text())
-    document["golden"]["probabilities"][0] += 0.1
-    manifest = Manifest.model_validate(document)
-    document["sha256"] = manifest.digest()
-    (directory / MANIFEST_FILE).write_text(json.dumps(document))
-    return directory
+    return copy_with_a_wrong_golden_row(second_model, tmp_path / "wrong")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
