@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -73,11 +74,16 @@ def port_is_free(port: int) -> bool:
 
 @contextmanager
 def running(
-    variant: str, folder: Path, *options: str, environment: Mapping[str, str] | None = None
+    variant: str,
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    ca: Path | None = None,
 ) -> Iterator[Server]:
     """`twinscore serve VARIANT`, ready to answer; stopped at the end, whatever happens.
 
-    `folder` holds its log and BentoML's home; nothing of the caller's own settings reaches it.
+    `folder` holds its log and BentoML's home; nothing of the caller's own settings reaches it. `ca` is of a service that
+    speaks TLS.
     """
     port = free_port()
     log = folder / f"{variant}-{port}.log"
@@ -86,15 +92,15 @@ def running(
     command = [sys.executable, "-m", "shared.cli", "serve", variant, "--port", str(port), *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=clean, stdout=output, stderr=subprocess.STDOUT)
-    server = Server(f"http://127.0.0.1:{port}", process, log)
+    server = Server(f"{'https' if ca else 'http'}://127.0.0.1:{port}", process, log)
     try:
-        _wait_until_ready(server)
+        _wait_until_ready(server, True if ca is None else ssl.create_default_context(cafile=ca))
         yield server
     finally:
         server.stop()
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: Server, verify: ssl.SSLContext | bool) -> None:
     assert server.process is not None
     assert server.log is not None
     until = time.monotonic() + START_SECONDS
@@ -102,7 +108,7 @@ def _wait_until_ready(server: Server) -> None:
         if server.process.poll() is not None:
             break
         try:
-            if httpx.get(f"{server.url}/readyz", timeout=1).status_code == 200:
+            if httpx.get(f"{server.url}/readyz", timeout=1, verify=verify).status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -129,6 +135,19 @@ def copy_with_a_wrong_golden_row(model: Path, directory: Path) -> Path:
     document["sha256"] = Manifest.model_validate(document).digest()
     (directory / MANIFEST_FILE).write_text(json.dumps(document))
     return directory
+
+
+def make_certificate(certificate: Path, key: Path, *names: str) -> None:
+    """Writes a certificate that is its own authority, and its key, by `openssl`."""
+    subject = ["-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={','.join(map(_alternative, names))}"]
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject], check=True, capture_output=True
+    )
+
+
+def _alternative(name: str) -> str:
+    return f"IP:{name}" if name.replace(".", "").isdigit() else f"DNS:{name}"
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ SHOWN = ("auc_roc", "average_precision", "card_precision_at_100", "precision", "
 @click.option("--plot", type=FILE, help="An .svg file for detections over time.")
 @click.option("--report", type=FILE, help="A .json file for the report.")
 @click.option("--api-key", envvar="TWINSCORE_API_KEY", help="Or set TWINSCORE_API_KEY, which `ps` does not show.")
+@click.option("--ca", type=FILE, help="CA certificates (PEM) to trust instead of the system's.")
 def replay(
     table: Path,
     urls: tuple[str, ...],
@@ -58,6 +59,7 @@ def replay(
     plot: Path | None,
     report: Path | None,
     api_key: str | None,
+    ca: Path | None,
 ) -> None:
     """Stream the transactions of TABLE (.parquet or .csv) through the online features and a running service.
 
@@ -81,7 +83,7 @@ def replay(
         raise UserError(f"--report {report}: the folder {report.parent} does not exist")
     console = Console(stderr=True)
     with ExitStack() as stack:
-        clients = [stack.enter_context(ScoringClient(url, api_key=api_key)) for url in urls]
+        clients = [stack.enter_context(ScoringClient(url, api_key=api_key, ca=ca)) for url in urls]
         card = served_model(clients)
         if threshold is None:
             threshold = DEFAULT_THRESHOLD if card.decision_threshold is None else card.decision_threshold

@@ -41,6 +41,7 @@ MAX_SHOWN = 50
     help="Rows of a request.",
 )
 @click.option("--api-key", envvar="TWINSCORE_API_KEY", help="Or set TWINSCORE_API_KEY, which `ps` does not show.")
+@click.option("--ca", type=FILE, help="CA certificates (PEM) to trust instead of the system's.")
 def score(
     file: Path,
     url: str,
@@ -49,6 +50,7 @@ def score(
     id_column: str | None,
     batch_rows: int,
     api_key: str | None,
+    ca: Path | None,
 ) -> None:
     """Score the rows of FILE (.csv, .jsonl, .ndjson, .parquet) and write their probabilities, in order.
 
@@ -61,7 +63,7 @@ def score(
     check_outputs({"--out": out, "--errors": errors}, inputs=[file])
     console = Console(stderr=True)
     with ExitStack() as stack:
-        client = stack.enter_context(ScoringClient(url, api_key=api_key, connections=CONNECTIONS))
+        client = stack.enter_context(ScoringClient(url, api_key=api_key, ca=ca, connections=CONNECTIONS))
         card = client.card()
         table = open_table(file, [feature.name for feature in card.features], id_column)
         key = id_column or table.place_name

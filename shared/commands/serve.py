@@ -30,16 +30,27 @@ GRACE_SECONDS = 10.0
 @click.command()
 @click.argument("variant", type=click.Choice(["fastapi", "bento", "both"]))
 @click.option("--host", help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (not with both: 8000 and 3000).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on, of one variant.")
+@click.option("--fastapi-port", type=click.IntRange(1, 65535), help="With both: FastAPI's port, in place of 8000.")
+@click.option("--bento-port", type=click.IntRange(1, 65535), help="With both: BentoML's port, in place of 3000.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Worker processes of each service.")
 @click.option("--model", type=click.Path(path_type=Path), help="Folder of the model package to serve.")
 @click.option("--smoke", is_flag=True, help="Score one transaction on each service once it is ready.")
 def serve(
-    variant: str, host: str | None, port: int | None, workers: int | None, model: Path | None, smoke: bool
+    variant: str,
+    host: str | None,
+    port: int | None,
+    fastapi_port: int | None,
+    bento_port: int | None,
+    workers: int | None,
+    model: Path | None,
+    smoke: bool,
 ) -> None:
     """Run one variant, or both. Options win over TWINSCORE_* settings. Ctrl-C stops everything."""
     if variant == "both" and port is not None:
-        raise UserError("--port goes with one variant: `serve both` keeps ports 8000 and 3000")
+        raise UserError("--port goes with one variant: with both, --fastapi-port and --bento-port")
+    if variant != "both" and (fastapi_port or bento_port):
+        raise UserError(f"--fastapi-port and --bento-port go with both: give --port for {variant}")
     given = {"HOST": host, "PORT": port, "WORKERS": workers, "MODEL": model}
     options = {PREFIX + name: str(value) for name, value in given.items() if value is not None}
     variants = list(PORTS) if variant == "both" else [variant]
@@ -49,11 +60,12 @@ def serve(
         _check_any_model()
     host = host or os.environ.get(f"{PREFIX}HOST") or "127.0.0.1"
     scheme = "https" if os.environ.get(f"{PREFIX}TLS_CERT_FILE") else "http"
+    both = {"fastapi": fastapi_port or PORTS["fastapi"], "bento": bento_port or PORTS["bento"]}
     with temporary_directory() as folder:
         children = []
         for name in variants:
-            number = PORTS[name] if variant == "both" else port or _port(PORTS[name])
-            check_port(host, number, "--port")
+            number = both[name] if variant == "both" else port or _port(PORTS[name])
+            check_port(host, number, f"--{name}-port" if variant == "both" else "--port")
             environment = {**options, f"{PREFIX}PORT": str(number), DIRECTORY_VARIABLE: str(Path(folder) / name)}
             children.append(
                 Child(

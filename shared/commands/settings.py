@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from shared.serving.settings import PREFIX, Settings, load_settings
+from shared.serving.settings import PREFIX, Settings, load_settings, misspelt
 
 
 @click.command()
@@ -18,6 +18,8 @@ def settings() -> None:
         value = getattr(values, name)
         table.add_row(PREFIX + name.upper(), _show(value), _show(field.default), field.description or "")
     Console(width=None).print(table)
+    for name, meant in misspelt().items():
+        click.echo(f"{name} is no setting and changes nothing; {meant} is one", err=True)
 
 
 def _show(value: object) -> str:

@@ -54,8 +54,13 @@ def _column(path: Path, table: Any, name: str) -> np.ndarray[Any, Any]:
     column = table[name]
     kind = column.type
     types = pyarrow.types
-    if not any(test(kind) for test in (types.is_integer, types.is_floating, types.is_decimal, types.is_null)):
+    if not any(
+        test(kind) for test in (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
+    ):
         raise UserError(f"{path}: column {name} holds {kind}, not numbers")
+    if types.is_boolean(kind):
+        # As in training; Arrow makes no floats of booleans.
+        column = column.cast(pyarrow.uint8())
     doubles = column.cast(pyarrow.float64(), safe=False).to_numpy()
     with np.errstate(over="ignore"):
         values: np.ndarray[Any, Any] = doubles.astype(np.float32)

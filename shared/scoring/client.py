@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -41,10 +43,11 @@ class ScoringClient:
     Args:
         url: the service's base.
         api_key: sent as a bearer token.
+        ca: file of CA certificates (PEM) to trust in place of the system's.
         connections: open at once.
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None, connections: int = 4) -> None:
+    def __init__(self, url: str, *, api_key: str | None = None, ca: Path | None = None, connections: int = 4) -> None:
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
@@ -59,10 +62,17 @@ class ScoringClient:
             raise UserError(f"--url {url}: a port is {MAX_PORT} at most")
         if api_key is not None and (not api_key.isascii() or not api_key.isprintable()):
             raise UserError("--api-key: an API key is printable ASCII text")
+        if ca is not None and parsed.scheme != "https":
+            raise UserError(f"--ca goes with https, and {url} is not https")
+        try:
+            context: ssl.SSLContext | bool = True if ca is None else ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise UserError(f"--ca {ca}: not a file of CA certificates in PEM: {error}") from None
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             headers={} if api_key is None else {"authorization": f"Bearer {api_key}"},
             timeout=TIMEOUT_SECONDS,
+            verify=context,
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
         self.retries = 0
@@ -163,6 +173,8 @@ class ScoringClient:
                 reason = f"it answers {answer.status_code}"
             except httpx.TransportError as error:
                 reason = str(error) or type(error).__name__
+                if "CERTIFICATE_VERIFY_FAILED" in reason:
+                    raise UserError(f"{self.url}: {reason}; give its authority with --ca") from None
             if attempt < tries:
                 if self._stopped.wait(_wait_seconds(answer, attempt)):
                     break

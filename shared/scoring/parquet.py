@@ -28,7 +28,7 @@ def load_pyarrow() -> Any:
 
 
 class ParquetTable:
-    """Columns of integers, floats or decimals; null and NaN are missing values."""
+    """Columns of integers, floats, decimals or booleans; null and NaN are missing values."""
 
     place_name = "row"
 
@@ -59,7 +59,7 @@ class ParquetTable:
             raise UserError(f"{self.path} is damaged: {str(error).splitlines()[0]}") from None
 
     def _rows(self, batch: Any) -> Iterator[Row | Refused]:
-        doubles = [batch.column(name).cast(self._arrow.float64(), safe=False).to_pylist() for name in self.features]
+        doubles = [self._doubles(batch.column(name)).to_pylist() for name in self.features]
         keys = [None] * batch.num_rows if self.key is None else batch.column(self.key).to_pylist()
         for key, *values in zip(keys, *doubles, strict=True):
             self.done += 1
@@ -68,8 +68,13 @@ class ParquetTable:
             except BadValueError as error:
                 yield Refused(self.done, key, str(error))
 
+    def _doubles(self, column: Any) -> Any:
+        # Arrow makes no floats of booleans.
+        whole = column.cast(self._arrow.uint8()) if self._arrow.types.is_boolean(column.type) else column
+        return whole.cast(self._arrow.float64(), safe=False)
+
     def _check_type(self, name: str, kind: Any) -> None:
         types = self._arrow.types
-        tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
+        tests = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
         if not any(test(kind) for test in tests):
             raise UserError(f"{self.path}: column {name} holds {kind}, not numbers: convert it")

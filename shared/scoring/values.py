@@ -8,6 +8,13 @@ from typing import Any
 
 from shared.contract.wire import FLOAT32_LIMIT
 
+TRUTHS = {
+    spelling: value
+    for word, value in (("true", 1.0), ("false", 0.0))
+    for spelling in (word, word.title(), word.upper())
+}
+"""As pandas and others write columns of flags."""
+
 MAX_SHOWN = 40
 """Characters of a value repeated in a reason."""
 
@@ -85,9 +92,11 @@ def number(value: Any) -> float | None:
 
 
 def cell(text: str) -> Any:
-    """A cell of a CSV file: None where it is empty, a float where it is a decimal number, else the text itself."""
+    """A cell of a CSV file: None where it is empty, a float where it is a decimal number or true or false, else the text."""
     if not text:
         return None
+    if text in TRUTHS:
+        return TRUTHS[text]
     try:
         value = float(text)
     except ValueError:

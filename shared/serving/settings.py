@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,10 @@ from shared.serving.keys import ApiKeys
 from shared.telemetry.logs import LogFormat
 
 PREFIX = "TWINSCORE_"
+OTHER_VARIABLES = {f"{PREFIX}API_KEY", f"{PREFIX}METRICS_DIR", f"{PREFIX}SUPERVISOR_PID"}
+"""Of the commands that ask a service, and between our own processes."""
+
+ALIKE = 0.85
 
 
 class Settings(BaseSettings):
@@ -101,6 +106,22 @@ class Settings(BaseSettings):
     def body_limit(self, n_features: int) -> int:
         """Bytes: 1,024 rows of the model's features at 32 characters a value, and room for the rest."""
         return self.max_body_bytes or 64 * 1024 + 1024 * n_features * 32
+
+
+def misspelt() -> dict[str, str]:
+    """Variables that are no settings but nearly so, and the setting that each may mean.
+
+    Only those: other programs have variables of this prefix too, Kubernetes among them, where a service is called so.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    found: dict[str, str] = {}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(name, known - OTHER_VARIABLES, n=1, cutoff=ALIKE):
+                found[name] = near
+    return found
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -17,7 +17,7 @@ import yaml
 
 from deploy.measure.images import BEGIN, END
 from shared.reliability.ports import free_port
-from tests.conftest import ROOT, StartServer
+from tests.conftest import ROOT, StartServer, make_certificate
 
 BIN = Path(sys.executable).parent
 HEALTHCHECK = ROOT / "deploy" / "docker" / "healthcheck.py"
@@ -164,8 +164,7 @@ def test_the_health_check_follows_readiness(start_server: StartServer) -> None:
 )
 def test_the_health_check_speaks_tls(start_server: StartServer, tmp_path: Path) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    names = ("-subj", "/CN=score.example.com")
-    checked("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *names)
+    make_certificate(certificate, key, "score.example.com")
     tls = {"TWINSCORE_TLS_CERT_FILE": str(certificate), "TWINSCORE_TLS_KEY_FILE": str(key)}
     port = free_port()
     server = subprocess.Popen(

@@ -137,6 +137,37 @@ def test_a_damaged_package_stops_the_start_with_one_line(
     assert name in result.stderr
 
 
+def test_a_misspelt_setting_is_told(start_server: StartServer) -> None:
+    misspelt = {"TWINSCORE_MAX_INFLIGHT": "1", "TWINSCORE_SERVICE_HOST": "10.0.0.1", "TWINSCORE_PORT_8000_TCP": "x"}
+    told = "TWINSCORE_MAX_INFLIGHT is no setting and changes nothing; TWINSCORE_MAX_IN_FLIGHT is one"
+    server = start_server("fastapi", environment=misspelt)
+    assert server.log is not None
+    assert told in server.log.read_text()
+    shown = run_twinscore("settings", **misspelt)
+    assert shown.stderr.splitlines() == [told]
+
+
+def test_both_on_ports_of_ones_choice(default_model: Path, package: ModelPackage) -> None:
+    ports = {"fastapi": free_port(), "bento": free_port()}
+    options = [part for variant, port in ports.items() for part in (f"--{variant}-port", str(port))]
+    command = [sys.executable, "-m", "shared.cli", "serve", "both", "--model", str(default_model), "--smoke", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Press Ctrl-C" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    for port in ports.values():
+        assert any(f"http://127.0.0.1:{port}/score -> 200" in line for line in lines), lines
+    assert process.returncode == 0
+    refused = run_twinscore("serve", "fastapi", "--bento-port", "1")
+    assert refused.returncode == 2
+    assert "give --port for fastapi" in refused.stderr
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_file_that_is_no_certificate_stops_the_start_with_one_line(

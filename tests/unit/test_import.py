@@ -283,6 +283,12 @@ def test_a_sample_gives_golden_rows_and_ranges(bring: Import, tmp_path: Path) ->
     assert manifest.golden.rows[-1][3] == 999000
 
 
+def test_flags_in_a_sample_are_ones_and_zeros(bring: Import, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("amount,hour,age,distance,count\n1,True,3,4,5\n1,False,3,4,5\n")
+    assert [row[1] for row in bring(trained(), sample=sample).manifest.golden.rows[:2]] == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
@@ -27,7 +28,7 @@ from shared.scoring.client import Scored, ScoringClient
 from shared.scoring.job import Tally, score_rows
 from shared.scoring.text import CsvTable
 from shared.scoring.values import Refused, Row
-from tests.conftest import VARIANTS, Server, running
+from tests.conftest import VARIANTS, Server, make_certificate, running
 
 NAMES = ["amount", "hour", "distance"]
 Score = Callable[..., Result]
@@ -121,7 +122,7 @@ def test_bad_lines_are_reported_and_the_others_scored(score: Score, small: Model
         b'h,"1"x,2,3',  # 10
         b'"i',
         b'j",9007199254740993, 2 ,NaN',
-        b"k,True,2,3",
+        b"k,yes,2,3",
         b"l,1_000,2,3",
         b"\xff,1,2,3",
         b"m,1e-60,-0.0,+3.",
@@ -276,12 +277,24 @@ def test_unusable_files_are_refused_whole(
 
 
 def test_typed_columns_that_are_no_numbers_are_refused_whole(score: Score, tmp_path: Path) -> None:
-    for values in ([True], ["1"]):
-        table = pa.table({"amount": [1.0], "hour": values, "distance": [1]})
-        pq.write_table(table, tmp_path / "rows.parquet")
-        done = score(tmp_path / "rows.parquet")
-        assert done.exit_code == 2
-        assert f"column hour holds {table.schema.field('hour').type}, not numbers" in done.stderr
+    table = pa.table({"amount": [1.0], "hour": ["1"], "distance": [1]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    done = score(tmp_path / "rows.parquet")
+    assert done.exit_code == 2
+    assert "column hour holds string, not numbers" in done.stderr
+
+
+def test_flags_are_ones_and_zeros_as_in_training(score: Score, small: ModelPackage, tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"amount": [1.0, 2.0, 3.0], "hour": [True, False, None], "distance": [1, 1, 1]}),
+        tmp_path / "f.parquet",
+    )
+    (tmp_path / "f.csv").write_text("amount,hour,distance\n1,True,1\n2,false,1\n3,,1\n")
+    for name in ("f.parquet", "f.csv"):
+        done = score(tmp_path / name)
+        assert done.exit_code == 0, done.stderr
+        found = [record["probability"] for record in records(done.stdout)]
+        assert as_float32(found) == expected(small, [[1, 1, 1], [2, 0, 1], [3, None, 1]])
 
 
 def test_the_contract_holds_for_a_model_of_few_features(service: Server, small: ModelPackage) -> None:
@@ -320,6 +333,27 @@ def test_addresses_that_lead_nowhere_are_told_at_once(service: Server, tmp_path:
         done = CliRunner().invoke(main, ["score", str(tmp_path / "rows.csv"), "--url", url])
         assert done.exit_code == 2
         assert reason in done.stderr
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed (Debian: apt-get install openssl)"
+)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_authority_of_ones_own_is_trusted_when_it_is_given(
+    variant: str, tmp_path: Path, small: ModelPackage
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key, "127.0.0.1")
+    write_csv(tmp_path / "rows.csv", many(3))
+    tls = {"TWINSCORE_TLS_CERT_FILE": str(certificate), "TWINSCORE_TLS_KEY_FILE": str(key)}
+    with running(variant, tmp_path, "--model", str(small.directory), ca=certificate, environment=tls) as server:
+        arguments = ["score", str(tmp_path / "rows.csv"), "--url", server.url]
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 2
+        assert "give its authority with --ca" in refused.stderr
+        done = CliRunner().invoke(main, [*arguments, "--ca", str(certificate)])
+        assert done.exit_code == 0, done.stderr
+        assert len(records(done.stdout)) == 3
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
