@@ -2,11 +2,12 @@
 
 httptools reads what follows a request with `Upgrade` as another protocol. A server that does not speak it has to answer the request
 as if nothing had been asked (RFC 9110, 7.8): Java's client and `curl --http2` offer HTTP/2 with every first request. Neither
-limits how long a head may be, and both take trailers for headers (RFC 9110, 6.5.1).
+limits how long a head may be, or may take, and both take trailers for headers (RFC 9110, 6.5.1).
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -25,19 +26,33 @@ class _Trailers:
 TRAILERS: Any = _Trailers()
 
 
-def limited(plain: Any) -> Any:
-    """A class in place of `plain`, uvicorn's protocol; h11's has limits of its own."""
-    return _limited(plain) if hasattr(plain, "on_headers_complete") else plain
+def limited(plain: Any, head_seconds: float) -> Any:
+    """A class in place of `plain`, uvicorn's protocol; h11's has a limit of its own for how long a head is.
+
+    Args:
+        head_seconds: a connection ends if its first head is not complete so long after it was made, or a later one so long
+            after its first byte.
+    """
+    return _limited(plain, head_seconds) if hasattr(plain, "on_headers_complete") else plain
 
 
-def _limited(plain: Any) -> Any:
+def _limited(plain: Any, head_seconds: float) -> Any:
     class Limited(plain):  # type: ignore[misc]
         parser: Any
+        _timer: asyncio.TimerHandle | None = None
         _data = b""
         _again = b""
         _unasked = False
         _bytes = 0
         _body_bytes = 0
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._timer = self.loop.call_later(head_seconds, self._too_late)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._in_time()
+            super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             while data:
@@ -53,6 +68,8 @@ def _limited(plain: Any) -> Any:
 
         def on_headers_complete(self) -> None:
             self._bytes = 0
+            if self._timer is not None:
+                self._in_time()
             if self.parser.should_upgrade():
                 self._unasked = self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
                 if not self._unasked:
@@ -93,9 +110,26 @@ def _limited(plain: Any) -> Any:
 
         def _count(self, size: int) -> None:
             """Of a request that is not complete: how much has come that is not its body."""
-            limit = MAX_HEAD_BYTES if "method" not in self.scope else MAX_FRAMING_BYTES
+            limit = MAX_FRAMING_BYTES
+            if "method" not in self.scope:
+                limit = MAX_HEAD_BYTES
+                if self._timer is None:
+                    self._timer = self.loop.call_later(head_seconds, self._too_late)
             self._bytes += size
             if self._bytes > limit and not self.transport.is_closing():
                 self.send_400_response("The request has too much besides its body.")
+
+        def _in_time(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+        def _too_late(self) -> None:
+            self._timer = None
+            if self.cycle is not None and not self.cycle.response_complete:
+                # An answer to the request before is still under way.
+                self._timer = self.loop.call_later(head_seconds, self._too_late)
+            elif not self.transport.is_closing():
+                self.transport.close()
 
     return Limited

@@ -10,10 +10,10 @@ from shared.serving.heads import limited
 from shared.serving.writing import JoiningTransport
 
 
-def protocol(plain: Any, backpressure: Backpressure) -> Any:
+def protocol(plain: Any, backpressure: Backpressure, head_seconds: float) -> Any:
     """A class in place of `plain`, uvicorn's own."""
 
-    class Protocol(limited(plain)):  # type: ignore[misc]
+    class Protocol(limited(plain, head_seconds)):  # type: ignore[misc]
         transport: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:

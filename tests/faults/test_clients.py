@@ -108,12 +108,23 @@ def test_bytes_dribbled_in(service: Service, row: list[float | None], single: by
 
 
 def test_clients_that_connect_and_say_nothing(service: Service, row: list[float | None]) -> None:
-    """Nothing ends their connections but they themselves, or a proxy; they hold no slot."""
+    """They hold no slot, and no descriptor for longer than a request may take."""
     with ExitStack() as stack:
-        for _ in range(CLIENTS):
-            stack.enter_context(Connection(service.url))
+        silent = [stack.enter_context(Connection(service.url)) for _ in range(CLIENTS)]
+        halting = [stack.enter_context(Connection(service.url)) for _ in range(CLIENTS)]
+        for connection in halting:
+            connection.send(request("GET", "/livez") + b"GET /live")
+        assert {connection.read().status for connection in halting} == {200}
         assert [scores(service, row) for _ in range(20)] == [200] * 20
         assert in_flight(service) == 0
+        assert all(connection.is_closed() for connection in silent + halting)
+
+
+def test_half_a_head_does_not_cost_the_answer_before_it(service: Service, batch: bytes) -> None:
+    with Connection(service.url) as connection:
+        connection.send(batch + b"GET /live")
+        assert connection.read("POST").status == 200
+        assert connection.is_closed()
 
 
 def test_clients_that_never_read(service: Service, row: list[float | None], batch: bytes) -> None:

@@ -18,6 +18,7 @@ from shared.serving.protocol import protocol
 
 REFUSED, TAKEN = b"GET /full HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 SOON = 0.3
+HEAD_SECONDS = 60.0
 
 
 class Client:
@@ -50,7 +51,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[[Callable[[Connect, Backpr
             backpressure = Backpressure()
             config = uvicorn.Config(app, http=request.param, lifespan="off", log_config=None)
             config.load()
-            config.http_protocol_class = protocol(config.http_protocol_class, backpressure)
+            config.http_protocol_class = protocol(config.http_protocol_class, backpressure, HEAD_SECONDS)
             server = uvicorn.Server(config)
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 serving = asyncio.create_task(server.serve([listener]))
