@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -66,6 +67,9 @@ def score(
         client = stack.enter_context(ScoringClient(url, api_key=api_key, ca=ca, connections=CONNECTIONS))
         card = client.card()
         table = open_table(file, [feature.name for feature in card.features], id_column)
+        rows = iter(table)
+        # The columns are looked at with the first row: before anything is written.
+        begun = list(islice(rows, 1))
         key = id_column or table.place_name
         sink = stack.enter_context(open_sink(out, key, table.key_type, is_place=id_column is None))
         log = None
@@ -75,7 +79,7 @@ def score(
         task = progress.add_task("scoring", total=table.total)
         report = _Report(console, table, id_column, log)
         tally = score_rows(
-            table,
+            chain(begun, rows),
             client,
             sink,
             by_key=id_column is not None,

@@ -229,6 +229,13 @@ def test_a_quote_that_is_not_closed_costs_its_own_line(score: Score, small: Mode
     assert as_float32([record["probability"] for record in records(done.stdout)]) == expected(small, left)
 
 
+def test_an_id_column_that_is_not_there_is_named_before_anything_is_written(score: Score, tmp_path: Path) -> None:
+    write_csv(tmp_path / "rows.csv", many(3))
+    done = score(tmp_path / "rows.csv", "--id-column", "nope")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "has no column 'nope', which --id-column names" in done.stderr
+
+
 def test_what_would_be_written_over_is_named_first(score: Score, tmp_path: Path) -> None:
     rows, other = tmp_path / "rows.csv", tmp_path / "other.csv"
     write_csv(rows, many(3))
