@@ -34,7 +34,7 @@ def main() -> None:
     try:
         settings = load_settings()
         check(settings, settings.model or latest_package())
-        application = create_app(settings) if settings.workers == 1 else "fastapi_service.app:create_app"
+        application = create_app(settings) if settings.workers == 1 else "fastapi_service.workers:create_worker_app"
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

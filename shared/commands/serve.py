@@ -61,6 +61,8 @@ def serve(
     host = host or os.environ.get(f"{PREFIX}HOST") or "127.0.0.1"
     scheme = "https" if os.environ.get(f"{PREFIX}TLS_CERT_FILE") else "http"
     both = {"fastapi": fastapi_port or PORTS["fastapi"], "bento": bento_port or PORTS["bento"]}
+    if variant == "both" and both["fastapi"] == both["bento"]:
+        raise UserError(f"both services cannot listen on {both['bento']}: give another --fastapi-port or --bento-port")
     with temporary_directory() as folder:
         children = []
         for name in variants:
@@ -73,7 +75,6 @@ def serve(
                     ["-m", f"{name}_service"],
                     environment,
                     local_url(scheme, host, number),
-                    forwards=name == "bento",
                     port=(host, number),
                 )
             )

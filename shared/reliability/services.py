@@ -21,11 +21,12 @@ from shared.reliability.ports import free_port
 START_SECONDS = 90.0
 SIGNAL_SECONDS = 2.0
 STOP_SECONDS = 60.0
+SHOWN_CHARACTERS = 3000
 VARIANTS = ("fastapi", "bento")
 
 
 class StartError(Exception):
-    """A service that did not become ready; the message has its log."""
+    """A service that did not become ready; the message has the end of its log."""
 
 
 @contextlib.contextmanager
@@ -92,7 +93,8 @@ class Service:
         while not await asyncio.to_thread(self.is_ready):
             if self.process.poll() is not None or time.monotonic() > until:
                 code = self.process.poll()
-                raise StartError(f"{self.variant} did not become ready (exit code {code}):\n{self.log.read_text()}")
+                end = self.log.read_text(errors="replace")[-SHOWN_CHARACTERS:]
+                raise StartError(f"{self.variant} did not become ready (exit code {code}):\n{end}")
             await asyncio.sleep(0.1)
 
     def is_ready(self) -> bool:

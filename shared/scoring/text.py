@@ -55,6 +55,11 @@ class _Again:
         self._taken.append(line)
         return line
 
+    @property
+    def last(self) -> int:
+        """The line on which the record ends."""
+        return self.place + len(self._taken) - 1
+
     def begin(self) -> None:
         """The next line begins a record."""
         self.place += len(self._taken)
@@ -134,7 +139,8 @@ class CsvTable(_TextTable):
                 continue
             if len(cells) != len(header):
                 found = f"{len(cells)} values where the header names {len(header)} columns"
-                yield Refused(again.place, None, UNCLOSED if again.give_back() else found)
+                more = f" (a value in quotes goes on to line {again.last})" if again.last > again.place else ""
+                yield Refused(again.place, None, found + more)
                 continue
             key = None if key_column is None else cells[key_column]
             yield self._row(again.place, key, [cell(cells[column]) for column in columns])

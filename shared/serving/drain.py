@@ -20,11 +20,9 @@ from typing import Any
 import psutil
 
 from shared.serving.gate import Gate
-from shared.serving.supervisor import SUPERVISOR_VARIABLE
+from shared.serving.supervisor import SUPERVISOR_VARIABLE, TOGETHER_SECONDS
 
 PARENT_POLL_SECONDS = 1.0
-TOGETHER_SECONDS = 1.0
-"""systemd tells every process of a service to stop, and their supervisor tells its workers: they are told once."""
 
 
 class Drain:

@@ -22,6 +22,7 @@ from shared.serving.discard import discard_body
 from shared.serving.disconnect import is_disconnect
 from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders
+from shared.serving.uploads import SMALL_BYTES
 from shared.telemetry.access import Answered
 
 if TYPE_CHECKING:
@@ -153,12 +154,14 @@ class Exchange:
         message = await self._receive()
         body = message.get("body", b"")
         if message.get("more_body"):
-            taken = await self._gate.uploads.take(limit if content_length is None else content_length)
+            taken = 0
             try:
                 chunks = bytearray(body)
                 while message.get("more_body"):
                     if len(chunks) > limit:
                         raise PayloadTooLarge(limit)
+                    if len(chunks) > SMALL_BYTES and not taken:
+                        taken = await self._gate.uploads.take(limit if content_length is None else content_length)
                     message = await self._receive()
                     chunks += message.get("body", b"")
                 body = bytes(chunks)

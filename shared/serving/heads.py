@@ -45,16 +45,18 @@ def _limited(plain: Any, head_seconds: float) -> Any:
         _unasked = False
         _bytes = 0
         _body_bytes = 0
+        _handed_over = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
-            self._timer = self.loop.call_later(head_seconds, self._too_late)
+            self._expect()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._in_time()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            before = self.scope
             while data:
                 self._data, self._again, self._body_bytes = data, b"", 0
                 super().data_received(data)
@@ -62,9 +64,13 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             self._data = b""
             scope, cycle = self.scope, self.cycle
             if scope is not None and ("method" not in scope or (cycle is not None and cycle.more_body)):
-                self._count(size - self._body_bytes)
-            else:
-                self._bytes = 0
+                # What came in one read with the end of other requests is not counted.
+                self._count(size - self._body_bytes if scope is before else 0)
+                return
+            self._bytes = 0
+            if cycle is not None and cycle.response_complete and not self._handed_over:
+                # No more than an empty line: the server's own timer between requests has ended with it.
+                self._expect()
 
         def on_headers_complete(self) -> None:
             self._bytes = 0
@@ -113,11 +119,18 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             limit = MAX_FRAMING_BYTES
             if "method" not in self.scope:
                 limit = MAX_HEAD_BYTES
-                if self._timer is None:
-                    self._timer = self.loop.call_later(head_seconds, self._too_late)
+                self._expect()
             self._bytes += size
             if self._bytes > limit and not self.transport.is_closing():
                 self.send_400_response("The request has too much besides its body.")
+
+        def handle_websocket_upgrade(self) -> None:
+            self._handed_over = True
+            super().handle_websocket_upgrade()
+
+        def _expect(self) -> None:
+            if self._timer is None:
+                self._timer = self.loop.call_later(head_seconds, self._too_late)
 
         def _in_time(self) -> None:
             if self._timer is not None:
@@ -128,7 +141,7 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             self._timer = None
             if self.cycle is not None and not self.cycle.response_complete:
                 # An answer to the request before is still under way.
-                self._timer = self.loop.call_later(head_seconds, self._too_late)
+                self._expect()
             elif not self.transport.is_closing():
                 self.transport.close()
 

@@ -83,10 +83,11 @@ class Health:
 
     def _beat(self) -> None:
         since = self._busy_since
-        left = self._hang_seconds if since is None else self._hang_seconds - (time.monotonic() - since)
-        if left > 0:
-            faulthandler.dump_traceback_later(left, exit=True)
         beat = min(BEAT_SECONDS, self._hang_seconds / 4)
+        left = self._hang_seconds - (0 if since is None else time.monotonic() - since)
+        if left > 0:
+            # A beat longer: a prediction that ends in time is seen to have ended by the next one.
+            faulthandler.dump_traceback_later(left + beat, exit=True)
         self._timer = asyncio.get_running_loop().call_later(beat, self._beat)
 
     def close(self) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 SUPERVISOR_VARIABLE = "TWINSCORE_SUPERVISOR_PID"
 """Process id of the outermost supervisor, for the processes it starts, however deep."""
 
+HANGUP = getattr(signal, "SIGHUP", None)
+TOGETHER_SECONDS = 1.0
+"""systemd tells every process of a service to stop, and their supervisor tells its workers: within this they are told once."""
+
 POLL_SECONDS = 0.02
 MAX_RESTARTS, RESTART_SECONDS = 10, 60.0
 """More restarts than this in that time, and the supervisor gives up: whoever started it knows better what to do."""
@@ -40,7 +44,6 @@ class Child:
         arguments: the command line after the Python interpreter.
         environment: added to this process's own.
         url: where it will listen.
-        forwards: it passes SIGINT on to its own children, so that they need not be told as well.
         port: host and port that it opens itself; None where it is given an open socket.
     """
 
@@ -48,7 +51,6 @@ class Child:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     url: str
-    forwards: bool = False
     port: tuple[str, int] | None = None
 
 
@@ -69,6 +71,7 @@ class Supervisor:
         self._file_descriptors = file_descriptors
         self._running: list[subprocess.Popen[bytes]] = []
         self._signals: list[int] = []
+        self._told = 0.0
         self._settled = False
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
         self._waiting: dict[int, float] = {}
@@ -81,8 +84,8 @@ class Supervisor:
         """
         numbers = [signal.SIGINT, signal.SIGTERM]
         # The terminal was closed: it stops as it would by SIGTERM, unless `nohup` says otherwise.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+            numbers.append(HANGUP)
         handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             self._running = [self._start(child) for child in self._children]
@@ -106,7 +109,12 @@ class Supervisor:
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
+        number = signal.SIGTERM if number == HANGUP else number
+        now = time.monotonic()
+        if number != signal.SIGTERM or not self._signals or now - self._told > TOGETHER_SECONDS:
+            self._signals.append(number)
+        if len(self._signals) == 1:
+            self._told = now
 
     def _ended(self) -> int | None:
         codes = [code for child in self._running if (code := child.poll()) is not None]
@@ -146,10 +154,9 @@ class Supervisor:
             return
         first = self._signals[0] if self._signals else signal.SIGTERM
         families = [_family(process.pid) for process in self._running]
-        for child, family in zip(self._children, families, strict=True):
-            # SIGINT goes to all, as in a terminal: uvicorn's supervisor, getting it alone, would stop its workers with
-            # SIGTERM, which drains.
-            for process in family if first == signal.SIGINT and not child.forwards else family[:1]:
+        for family in families:
+            # A child that has workers passes it on.
+            for process in family[:1]:
                 with contextlib.suppress(ProcessLookupError, _no_such_process()):
                     process.send_signal(first)
         until = time.monotonic() + self._stop_seconds()
@@ -169,7 +176,7 @@ def tell(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = sys.stderr.fileno()
         # What a pipe that takes anything at all takes without waiting is longer than a line.
-        if select.select([], [number], [], 0)[1]:
+        if sys.platform == "win32" or select.select([], [number], [], 0)[1]:
             os.write(number, f"{text}\n".encode())
 
 

@@ -9,7 +9,7 @@ UPLOAD_BYTES = 64 * 1024 * 1024
 """Of all bodies together that a worker is receiving; the rest waits at the clients, for the server stops to read."""
 
 SMALL_BYTES = 64 * 1024
-"""A body up to this is not counted: a server has read as much before anyone is asked."""
+"""What a body may have before it needs room: a server has read as much before anyone is asked."""
 
 
 class Uploads:
@@ -29,17 +29,16 @@ class Uploads:
         Who is cancelled meanwhile has taken nothing.
         """
         size = min(size, self._limit)
-        if size <= SMALL_BYTES:
-            return 0
         if self._waiting or size > self._left:
             turn = (size, asyncio.get_running_loop().create_future())
             self._waiting.append(turn)
             try:
                 await turn[1]
             except asyncio.CancelledError:
-                if turn[1].done() and not turn[1].cancelled():
+                if not turn[1].cancelled():
                     self.give(size)
-                else:
+                # It hears of its end a while after that, and may have been passed over meanwhile.
+                elif turn in self._waiting:
                     self._waiting.remove(turn)
                     self._next()
                 raise
@@ -53,7 +52,8 @@ class Uploads:
         self._next()
 
     def _next(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._left:
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self._left):
             size, turn = self._waiting.popleft()
-            self._left -= size
-            turn.set_result(None)
+            if not turn.done():
+                self._left -= size
+                turn.set_result(None)

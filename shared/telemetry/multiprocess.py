@@ -109,8 +109,8 @@ def _dead_processes(directory: Path) -> set[int]:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+    except (ProcessLookupError, OverflowError):
+        return False  # the latter where a number in a name is none of a process
     except PermissionError:
         return True
     return True
@@ -118,7 +118,15 @@ def _alive(pid: int) -> bool:
 
 def _name(pid: int) -> str:
     """Of the folder of the server that is run by this process."""
-    return f"{PREFIX}{pid}-{_start_ticks(pid)}"
+    return f"{PREFIX}{_namespace()}-{pid}-{_start_ticks(pid)}"
+
+
+def _namespace() -> str:
+    """In which process ids mean what they mean here: containers may share a folder for temporary files."""
+    try:
+        return f"ns{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return "ns0"
 
 
 def _start_ticks(pid: int) -> str:
@@ -131,7 +139,7 @@ def _start_ticks(pid: int) -> str:
 
 def _remove_orphans(folder: Path) -> None:
     """Removes the folders of servers that are gone."""
-    for directory in folder.glob(f"{PREFIX}*-*"):
-        pid, ticks = directory.name.removeprefix(PREFIX).split("-")[:2]
+    for directory in folder.glob(f"{PREFIX}{_namespace()}-*-*"):
+        pid, ticks = directory.name.removeprefix(PREFIX).split("-")[1:3]
         if pid.isdigit() and not (_alive(int(pid)) and _start_ticks(int(pid)) == ticks):
             shutil.rmtree(directory, ignore_errors=True)

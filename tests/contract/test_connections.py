@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import threading
 import time
 
 import httpx
@@ -194,6 +195,18 @@ def test_the_body_behind_such_an_offer_is_no_request(server: Server) -> None:
         assert (answer.status, answer.header("x-request-id")) == (400, ["outer"])
         connection.send(request("GET", "/livez", None, "x-request-id: next"))
         assert connection.read().header("x-request-id") == ["next"]
+
+
+def test_many_pipelined_requests_are_no_head_that_is_too_long(server: Server) -> None:
+    one = request("GET", "/livez")
+    with Connection(server.url) as connection:
+        for size in (3, 2000, 3000):
+            sending = threading.Thread(target=connection.send, args=(one * size + one[:20],))
+            sending.start()
+            assert {connection.read().status for _ in range(size)} == {200}
+            sending.join()
+            connection.send(one[20:])
+            assert connection.read().status == 200
 
 
 def ended(connection: Connection) -> bool:

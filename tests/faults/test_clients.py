@@ -120,6 +120,35 @@ def test_clients_that_connect_and_say_nothing(service: Service, row: list[float 
         assert all(connection.is_closed() for connection in silent + halting)
 
 
+def test_large_bodies_that_never_end_leave_room_for_others(service: Service, row: list[float | None]) -> None:
+    """All of them have their deadline in the same moment, those that are read and those that wait for room."""
+    head = (
+        b"POST /score/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    small = request("POST", "/score", json.dumps({"features": row}).encode()).partition(b"content-length")[0]
+    body = json.dumps({"features": row}).encode()
+    for _ in range(2):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(Connection(service.url)) for _ in range(80)]
+            for client in clients:
+                client.send(head + b"%x\r\n" % 200_000 + b" " * 100_000)
+            other = stack.enter_context(Connection(service.url))
+            other.send(small + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body))
+            time.sleep(0.05)
+            other.send(b"0\r\n\r\n")
+            assert other.read("POST").status == 200
+            assert {client.read("POST").status for client in clients} == {504}
+    assert scores(service, row) == 200
+
+
+def test_an_empty_line_keeps_no_connection_open(service: Service) -> None:
+    with Connection(service.url) as connection:
+        connection.send(request("GET", "/livez"))
+        assert connection.read().status == 200
+        connection.send(b"\r\n")
+        assert connection.is_closed()
+
+
 def test_half_a_head_does_not_cost_the_answer_before_it(service: Service, batch: bytes) -> None:
     with Connection(service.url) as connection:
         connection.send(batch + b"GET /live")

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from shared.model.package import ModelPackage
+from shared.serving.supervisor import TOGETHER_SECONDS
 from tests.conftest import VARIANTS, StartServer
 from tests.processes.test_serve import golden_request
 
@@ -78,6 +79,7 @@ def test_a_second_sigterm_ends_it_at_once(variant: str, start_server: StartServe
     server.process.send_signal(signal.SIGTERM)
     while httpx.get(f"{server.url}/readyz").status_code == 200:
         continue
+    time.sleep(2 * TOGETHER_SECONDS)
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(50) == 0

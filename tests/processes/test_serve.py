@@ -166,6 +166,9 @@ def test_both_on_ports_of_ones_choice(default_model: Path, package: ModelPackage
     refused = run_twinscore("serve", "fastapi", "--bento-port", "1")
     assert refused.returncode == 2
     assert "give --port for fastapi" in refused.stderr
+    alike = run_twinscore("serve", "both", "--fastapi-port", "3000")
+    assert alike.returncode == 2
+    assert "both services cannot listen on 3000" in alike.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

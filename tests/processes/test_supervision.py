@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from shared.model.package import ModelPackage
 from shared.reliability.ports import free_port
-from shared.serving.supervisor import is_ready
+from shared.serving.supervisor import TOGETHER_SECONDS, is_ready
 from tests.conftest import ROOT, START_SECONDS, VARIANTS, copy_with_a_wrong_golden_row
 from tests.raw import Connection, request
 
@@ -33,7 +35,7 @@ def until(condition: Callable[[], object], seconds: float = START_SECONDS) -> No
 
 @contextlib.contextmanager
 def started(
-    module: list[str], folder: Path, model: Path, *, stderr: int, **settings: str
+    module: list[str], folder: Path, model: Path, *, stderr: int, session: bool = False, **settings: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server on a port of its own, ready; killed with all its processes at the end."""
     port = free_port()
@@ -46,7 +48,9 @@ def started(
         "TWINSCORE_PORT": str(port),
         **settings,
     }
-    process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=environment, stderr=stderr)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=ROOT, env=environment, stderr=stderr, start_new_session=session
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         until(lambda: process.poll() is not None or is_ready(url))
@@ -142,8 +146,41 @@ def test_a_second_signal_waits_for_no_request(variant: str, workers: str, defaul
         connection.send(request("POST", "/score", b"x" * 100)[:-1])
         process.terminate()
         until(lambda: not is_ready(url))
+        time.sleep(2 * TOGETHER_SECONDS)
         process.terminate()
         assert process.wait(AT_ONCE_SECONDS) is not None
+
+
+@pytest.mark.parametrize("how", ["SIGINT to the group", "SIGINT to serve", "SIGTERM to every process"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_who_is_told_by_several_loses_no_request(
+    variant: str, workers: str, how: str, default_model: Path, package: ModelPackage, tmp_path: Path
+) -> None:
+    """A terminal tells the whole group, systemd every process, and supervisors their workers besides."""
+    settings = {"TWINSCORE_WORKERS": workers, "TWINSCORE_DRAIN_SECONDS": "3"}
+    module = [f"{variant}_service"] if "group" in how else ["shared.cli", "serve", variant]
+    content = request("POST", "/score", json.dumps({"features": package.manifest.golden.rows[0]}).encode())
+    with (
+        started(module, tmp_path, default_model, stderr=2, session=True, **settings) as (process, url),
+        contextlib.ExitStack() as stack,
+    ):
+        connections = [stack.enter_context(Connection(url)) for _ in range(8)]
+        for connection in connections:
+            connection.send(content[:-1])
+        time.sleep(SETTLE_SECONDS)
+        if "group" in how:
+            os.killpg(process.pid, signal.SIGINT)
+        elif "every" in how:
+            for member in [process, *workers_of(process)]:
+                member.send_signal(signal.SIGTERM)
+        else:
+            process.send_signal(signal.SIGINT)
+        time.sleep(SETTLE_SECONDS)
+        for connection in connections:
+            connection.send(content[-1:])
+        assert {connection.read("POST").status for connection in connections} == {200}
+        assert process.wait(AT_ONCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -229,6 +229,15 @@ def test_a_quote_that_is_not_closed_costs_its_own_line(score: Score, small: Mode
     assert as_float32([record["probability"] for record in records(done.stdout)]) == expected(small, left)
 
 
+def test_what_stands_in_quotes_is_no_row(score: Score, tmp_path: Path) -> None:
+    """A record of the wrong width is refused whole, the lines of its quoted value with it."""
+    (tmp_path / "rows.csv").write_text('amount,hour,distance,note\n1,2,3,"x\n7,8,9,fake\nz",extra\n4,5,6,y\n')
+    done = score(tmp_path / "rows.csv")
+    assert done.exit_code == 1
+    assert [record["line"] for record in records(done.stdout)] == ["5"]
+    assert "line 2: 5 values where the header names 4 columns (a value in quotes goes on to line 4)" in done.stderr
+
+
 def test_an_id_column_that_is_not_there_is_named_before_anything_is_written(score: Score, tmp_path: Path) -> None:
     write_csv(tmp_path / "rows.csv", many(3))
     done = score(tmp_path / "rows.csv", "--id-column", "nope")

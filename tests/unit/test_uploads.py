@@ -6,15 +6,14 @@ import asyncio
 
 import pytest
 
-from shared.serving.uploads import SMALL_BYTES, Uploads
+from shared.serving.uploads import Uploads
 
-BODY = 2 * SMALL_BYTES
+BODY = 100_000
 
 
 def test_room_is_given_in_turn() -> None:
     async def scenario() -> None:
         uploads = Uploads(2 * BODY)
-        assert await uploads.take(SMALL_BYTES) == 0
         first, second = await uploads.take(BODY), await uploads.take(BODY)
         assert (first, second) == (BODY, BODY)
         large = asyncio.create_task(uploads.take(10 * BODY))
@@ -31,6 +30,30 @@ def test_room_is_given_in_turn() -> None:
         uploads.give(2 * BODY)
         uploads.give(await after)
         assert await uploads.take(2 * BODY) == 2 * BODY
+
+    asyncio.run(scenario())
+
+
+def test_all_room_comes_back_where_those_who_have_it_and_those_who_wait_give_up_at_once() -> None:
+    """A deadline ends many requests in one go, the oldest first."""
+
+    async def scenario() -> None:
+        uploads = Uploads(2 * BODY)
+
+        async def hold() -> None:
+            taken = await uploads.take(BODY)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                uploads.give(taken)
+
+        requests = [asyncio.create_task(hold()) for _ in range(8)]
+        await asyncio.sleep(0)
+        for request in requests:
+            request.cancel()
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+        assert await asyncio.wait_for(uploads.take(2 * BODY), 5) == 2 * BODY
 
     asyncio.run(scenario())
 
