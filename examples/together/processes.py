@@ -33,7 +33,7 @@ def supervisor(ports: Ports) -> Supervisor:
     paths = {"PYTHONPATH": str(ROOT)}
 
     def child(name: str, port: int, arguments: list[str], **environment: str) -> Child:
-        return Child(name, arguments, paths | environment, f"http://127.0.0.1:{port}", forwards=True)
+        return Child(name, arguments, paths | environment, f"http://127.0.0.1:{port}")
 
     local = "--host 127.0.0.1 --port"
     return Supervisor(
