@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 UPLOAD_BYTES = 64 * 1024 * 1024
-"""Of all bodies together that a worker is receiving; the rest waits at the clients, for the server stops to read."""
+"""Of all bodies together that a worker is receiving; those that wait have sent a few hundred kB, and the server reads no more."""
 
 SMALL_BYTES = 64 * 1024
 """What a body may have before it needs room: a server has read as much before anyone is asked."""
