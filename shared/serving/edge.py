@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 
 from shared.contract.errors import (
+    DeadlineExceeded,
     InternalError,
     MethodNotAllowed,
     NotFound,
@@ -26,6 +27,7 @@ from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders, new_request_id, without_range
 from shared.serving.inference import PredictionError
 from shared.serving.keys import ApiKeys
+from shared.serving.turns import WAITED
 
 EXTENSION = "extension"
 """The one metric route of all paths that only one variant has."""
@@ -82,7 +84,8 @@ class Edge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = RequestHeaders(scope["headers"])
-        exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send)
+        waited = scope.get(WAITED, 0.0)
+        exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send, waited)
         method = scope["method"]
         route, allowed = self._route(scope["path"])
         exchange.begin(method, route, scope, headers)
@@ -92,6 +95,9 @@ class Edge:
             if self._keys is not None and route not in PROBES and not self._keys.accept(headers.authorization):
                 raise Unauthorized
             if method == "POST":
+                if waited >= self.gate.deadline_seconds:
+                    raise DeadlineExceeded
+                exchange.deadline -= waited
                 if not headers.json:
                     raise UnsupportedMediaType
                 await exchange.read_body(self.max_body_bytes, headers.content_length)

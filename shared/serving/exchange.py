@@ -82,9 +82,9 @@ class Exchange:
         "span",
     )
 
-    def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send) -> None:
+    def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send, waited: float = 0.0) -> None:
         # Not the loop's clock: uvloop's ticks in milliseconds.
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - waited
         self.request_id = request_id
         self.problem: Problem | None = None
         """Set by a handler whose framework words exceptions its own way: goes out in place of its error answer."""

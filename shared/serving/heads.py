@@ -39,6 +39,8 @@ def limited(plain: Any, head_seconds: float) -> Any:
 def _limited(plain: Any, head_seconds: float) -> Any:
     class Limited(plain):  # type: ignore[misc]
         parser: Any
+        unread = b""
+        """What has come and waits for its turn: see `shared.serving.turns`."""
         _timer: asyncio.TimerHandle | None = None
         _data = b""
         _again = b""
@@ -68,7 +70,7 @@ def _limited(plain: Any, head_seconds: float) -> Any:
                 self._count(size - self._body_bytes if scope is before else 0)
                 return
             self._bytes = 0
-            if cycle is not None and cycle.response_complete and not self._handed_over:
+            if (cycle is None or cycle.response_complete) and not self._handed_over:
                 # No more than an empty line: the server's own timer between requests has ended with it.
                 self._expect()
 
@@ -139,8 +141,8 @@ def _limited(plain: Any, head_seconds: float) -> Any:
 
         def _too_late(self) -> None:
             self._timer = None
-            if self.cycle is not None and not self.cycle.response_complete:
-                # An answer to the request before is still under way.
+            if self.unread or (self.cycle is not None and not self.cycle.response_complete):
+                # It is for the service to read on, or an answer to the request before is still under way.
                 self._expect()
             elif not self.transport.is_closing():
                 self.transport.close()

@@ -1,4 +1,4 @@
-"""uvicorn's protocol of a connection, with heads as HTTP has them, an answer in one write, and a pause after a refusal."""
+"""uvicorn's protocol of a connection: heads as HTTP has them, requests in turns, an answer in one write, a pause after a refusal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 from shared.serving.backpressure import Backpressure
 from shared.serving.heads import limited
+from shared.serving.turns import Turns, in_turns
 from shared.serving.writing import JoiningTransport
 
 
 def protocol(plain: Any, backpressure: Backpressure, head_seconds: float) -> Any:
     """A class in place of `plain`, uvicorn's own."""
 
-    class Protocol(limited(plain, head_seconds)):  # type: ignore[misc]
+    class Protocol(in_turns(limited(plain, head_seconds), Turns())):  # type: ignore[misc]
         transport: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:

@@ -1,4 +1,4 @@
-"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, reads heads, writes, and waits after a 429."""
+"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, reads heads, takes turns, writes, and waits after a 429."""
 
 from __future__ import annotations
 

@@ -1,0 +1,311 @@
+"""Hundreds of requests at once, on real connections of uvicorn: each is answered, and few go through the loop together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+from shared.serving.backpressure import Backpressure
+from shared.serving.edge import Edge
+from shared.serving.gate import Gate
+from shared.serving.protocol import protocol
+from shared.serving.turns import TOGETHER, WAITED
+
+CROWD = 4 * TOGETHER
+HEAD_SECONDS = 60.0
+
+
+class Application:
+    """Answers with the body it was sent, after `steps` turns of the loop.
+
+    Attributes:
+        most: requests that were under way at the same time, at most.
+        bodies: of all requests, in the order in which they came here.
+        waited: what their scopes say of it.
+    """
+
+    def __init__(self, steps: int = 3) -> None:
+        self._steps = steps
+        self._now = 0
+        self.most = 0
+        self.bodies: list[bytes] = []
+        self.waited: list[float] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        self.waited.append(scope.get(WAITED, 0.0))
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        self.bodies.append(body)
+        for _ in range(self._steps):
+            await asyncio.sleep(0)
+        length = b"%d" % len(body)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
+        self._now -= 1
+
+
+class Serving:
+    """A uvicorn server.
+
+    Attributes:
+        server: it.
+        port: it listens there.
+    """
+
+    def __init__(self, server: uvicorn.Server, port: int, done: asyncio.Task[None]) -> None:
+        self.server = server
+        self.port = port
+        self._done = done
+
+    async def end(self) -> None:
+        self.server.should_exit = True
+        await asyncio.wait_for(self._done, 10)
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, head_seconds: float = HEAD_SECONDS, **options: Any) -> AsyncIterator[Serving]:
+    config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, **options)
+    config.load()
+    config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), head_seconds)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD) as listener:
+        found = Serving(server, listener.getsockname()[1], asyncio.create_task(server.serve([listener])))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield found
+        finally:
+            await found.end()
+
+
+def request(body: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+class Crowd:
+    """Connections that are all made and idle, so that what they send is there at once."""
+
+    def __init__(self, clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+        self._clients = clients
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def gather(cls, port: int, count: int = CROWD) -> AsyncIterator[Crowd]:
+        crowd = cls([await asyncio.open_connection("127.0.0.1", port) for _ in range(count)])
+        await asyncio.sleep(0.05)
+        try:
+            yield crowd
+        finally:
+            await crowd.leave()
+
+    def send(self, text: Callable[[int], bytes]) -> None:
+        """Of the client with each number. Nothing is read before all is sent: the loop has no turn meanwhile."""
+        for number, (_, writer) in enumerate(self._clients):
+            writer.write(text(number))
+
+    async def read(self) -> list[bytes]:
+        """The body of each client's answer."""
+        return [await asyncio.wait_for(self._read(reader), 10) for reader, _ in self._clients]
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+        return await reader.readexactly(int(length.split(b":")[1]))
+
+    async def leave(self) -> None:
+        for _, writer in self._clients:
+            writer.transport.abort()
+        await asyncio.gather(*[writer.wait_closed() for _, writer in self._clients], return_exceptions=True)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def request_of(text: bytes, number: int) -> bytes:
+    return request(text)
+
+
+def body(number: int) -> bytes:
+    return b"body %d" % number
+
+
+def test_a_crowd_is_answered_a_part_at_a_time_in_the_order_in_which_it_came() -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            for _ in range(3):
+                app.bodies.clear()
+                crowd.send(lambda number: request(body(number)))
+                assert await crowd.read() == [body(number) for number in range(CROWD)]
+                assert sorted(app.bodies) == sorted(body(number) for number in range(CROWD))
+            assert TOGETHER // 2 < app.most <= TOGETHER
+            assert max(app.waited) > 0
+            assert min(app.waited) == 0
+
+    run(test)
+
+
+def test_those_who_wait_for_something_else_hold_up_nobody() -> None:
+    async def test() -> None:
+        opened = asyncio.Event()
+        begun = 0
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal begun
+            begun += 1
+            if begun == CROWD:
+                opened.set()
+            await opened.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"y"})
+
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            crowd.send(lambda number: request(b""))
+            assert await crowd.read() == [b"y"] * CROWD
+
+    run(test)
+
+
+def test_what_comes_in_pieces_while_it_waits_is_put_together() -> None:
+    async def test() -> None:
+        large = b"x" * 3_000_000
+        async with serving(Application()) as server, Crowd.gather(server.port) as crowd:
+            crowd.send(lambda number: request(large)[:50] if number == CROWD - 1 else request(body(number)))
+            await asyncio.sleep(0)
+            crowd.send(lambda number: request(large)[50:] if number == CROWD - 1 else request(b"more"))
+            first = await crowd.read()
+            assert first[:-1] == [body(number) for number in range(CROWD - 1)]
+            assert first[-1] == large
+
+    run(test)
+
+
+def test_who_leaves_while_waiting_is_forgotten_and_the_others_are_answered() -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server:
+            for _ in range(3):
+                async with Crowd.gather(server.port) as leaving, Crowd.gather(server.port) as staying:
+                    leaving.send(lambda number: request(b"gone"))
+                    staying.send(lambda number: request(body(number)))
+                    await leaving.leave()
+                    assert await staying.read() == [body(number) for number in range(CROWD)]
+            async with Crowd.gather(server.port, 1) as late:
+                late.send(lambda number: request(b"late"))
+                assert await late.read() == [b"late"]
+
+    run(test)
+
+
+def test_what_has_come_is_answered_when_the_server_stops() -> None:
+    async def test() -> None:
+        app = Application(steps=50)
+
+        async def stopping(scope: Any, receive: Any, send: Any) -> None:
+            if not app.bodies:
+                # In the turn of the first, when all others have come, and most of them wait: what the server does then.
+                for connection in list(server.server.server_state.connections):
+                    connection.shutdown()
+            await app(scope, receive, send)
+
+        async with serving(stopping) as server, Crowd.gather(server.port) as crowd:
+            crowd.send(lambda number: request(body(number)))
+            assert await crowd.read() == [body(number) for number in range(CROWD)]
+
+    run(test)
+
+
+def test_a_get_waits_for_nobody() -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            last = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            crowd.send(lambda number: last if number == CROWD - 1 else request(body(number)))
+            await crowd.read()
+            assert app.bodies.index(b"") <= TOGETHER
+
+    run(test)
+
+
+def test_no_timer_ends_a_connection_that_waits_for_the_service() -> None:
+    """Those of the connection's first head, and of the pause between two requests, are over when its turn comes."""
+
+    async def test() -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if (await receive())["body"] == b"slow":
+                time.sleep(0.005)  # the loop stands still
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"y"})
+
+        # A slow crowd takes longer than either.
+        async with serving(app, head_seconds=0.5, timeout_keep_alive=1) as server:
+            for texts in ([b"slow"], [b"quick", b"slow"]):
+                async with Crowd.gather(server.port) as crowd:
+                    for text in texts:
+                        crowd.send(functools.partial(request_of, text))
+                        assert await crowd.read() == [b"y"] * CROWD
+
+    run(test)
+
+
+def test_an_idle_connection_holds_nothing_of_the_request_before() -> None:
+    async def test() -> None:
+        async with serving(Application()) as server, Crowd.gather(server.port, 3) as crowd:
+            crowd.send(lambda number: request(b"x"))
+            await crowd.read()
+            await asyncio.sleep(0)
+            connections: Any = list(server.server.server_state.connections)
+            assert len(connections) == 3
+            assert {(found.cycle, found.scope, found.headers) for found in connections} == {(None, None, None)}
+
+    run(test)
+
+
+def test_a_request_that_waited_past_its_deadline_is_not_begun() -> None:
+    async def test() -> None:
+        gate = Gate(max_in_flight=1, deadline_seconds=2)
+        begun: list[str] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            begun.append(scope["path"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        edge = Edge(app, gate=gate, keys=None, routes={"/score": frozenset({"POST"})}, max_body_bytes=100)
+
+        async def status(waited: float) -> int:
+            sent: list[Any] = []
+
+            async def receive() -> Any:
+                return {"type": "http.request", "body": b"{}"}
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            headers = [(b"content-type", b"application/json")]
+            scope = {"type": "http", "method": "POST", "path": "/score", "headers": headers, WAITED: waited}
+            await edge(scope, receive, send)
+            return int(sent[0]["status"])
+
+        assert await status(1.9) == 200
+        assert await status(2.0) == 504
+        assert begun == ["/score"]
+
+    run(test)
