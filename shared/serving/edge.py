@@ -27,7 +27,7 @@ from shared.serving.gate import Gate
 from shared.serving.headers import RequestHeaders, new_request_id, without_range
 from shared.serving.inference import PredictionError
 from shared.serving.keys import ApiKeys
-from shared.serving.turns import WAITED
+from shared.serving.turns import SURPLUS, WAITED
 
 EXTENSION = "extension"
 """The one metric route of all paths that only one variant has."""
@@ -85,7 +85,8 @@ class Edge:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = RequestHeaders(scope["headers"])
         waited = scope.get(WAITED, 0.0)
-        exchange = Exchange(self.gate, headers.request_id or new_request_id(), receive, send, waited)
+        request_id = headers.request_id or new_request_id()
+        exchange = Exchange(self.gate, request_id, receive, send, waited=waited, surplus=SURPLUS in scope)
         method = scope["method"]
         route, allowed = self._route(scope["path"])
         exchange.begin(method, route, scope, headers)

@@ -71,6 +71,7 @@ class Exchange:
         "_shut",
         "_started",
         "_status",
+        "_surplus",
         "_task",
         "_token",
         "_traceparent",
@@ -82,7 +83,9 @@ class Exchange:
         "span",
     )
 
-    def __init__(self, gate: Gate, request_id: str, receive: Receive, send: Send, waited: float = 0.0) -> None:
+    def __init__(
+        self, gate: Gate, request_id: str, receive: Receive, send: Send, *, waited: float = 0.0, surplus: bool = False
+    ) -> None:
         # Not the loop's clock: uvloop's ticks in milliseconds.
         self._began = time.perf_counter() - waited
         self.request_id = request_id
@@ -101,6 +104,7 @@ class Exchange:
         self._reading = False
         self._unread = False
         self._left = False
+        self._surplus = surplus
         self._admitted = False
         self._started = False
         self._shut = False
@@ -140,7 +144,7 @@ class Exchange:
             NotReady, TooManyRequests: see `Gate.admit`.
         """
         self.rows = rows
-        self._gate.admit()
+        self._gate.admit(surplus=self._surplus)
         self._admitted = True
 
     async def read_body(self, limit: int, content_length: int | None) -> None:

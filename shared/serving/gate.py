@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.contract.errors import NotReady, TooManyRequests
 from shared.serving.backpressure import Backpressure
+from shared.serving.turns import Turns
 from shared.serving.uploads import Uploads
 from shared.telemetry.logs import event
 
@@ -45,6 +46,8 @@ class Gate:
         """Of this process; set before the gate opens."""
         self.backpressure = Backpressure()
         """Connections that wait for `ROOM`."""
+        self.turns = Turns(lambda: self.taken >= self.max_in_flight)
+        """Requests that wait to be begun."""
         self.uploads = Uploads()
         self._draining = False
         self.max_in_flight = max_in_flight
@@ -95,8 +98,16 @@ class Gate:
         if self.telemetry is not None and self.telemetry.metrics is not None:
             self.telemetry.metrics.ready.set(ready)
 
-    def admit(self) -> None:
+    @property
+    def taken(self) -> int:
+        """Slots that are taken, or spoken for by requests that wait for their turn."""
+        return self.in_flight + len(self.turns.waiting)
+
+    def admit(self, *, surplus: bool = False) -> None:
         """Takes a slot for a request whose body is valid; the edge gives it back.
+
+        Args:
+            surplus: when it came, requests that waited had spoken for every slot.
 
         Raises:
             NotReady: the model is not ready yet, or the drain time is over.
@@ -104,14 +115,14 @@ class Gate:
         """
         if not self.accepting:
             raise NotReady
-        if self.in_flight >= self.max_in_flight:
+        if (self.taken if surplus else self.in_flight) >= self.max_in_flight:
             raise TooManyRequests
         self.in_flight += 1
 
     def release(self) -> None:
         self.in_flight -= 1
-        if self.backpressure.held and self.in_flight <= self._relief:
-            self.backpressure.relieve(self.max_in_flight - self.in_flight)
+        if self.backpressure.held and self.taken <= self._relief:
+            self.backpressure.relieve(self.max_in_flight - self.taken)
 
     def watch(self, request: Expiring) -> float:
         """Expires `request` at its deadline, which is returned (loop time), unless `forget` comes first."""

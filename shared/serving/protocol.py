@@ -11,10 +11,10 @@ from shared.serving.turns import Turns, in_turns
 from shared.serving.writing import JoiningTransport
 
 
-def protocol(plain: Any, backpressure: Backpressure, head_seconds: float) -> Any:
+def protocol(plain: Any, backpressure: Backpressure, turns: Turns, head_seconds: float) -> Any:
     """A class in place of `plain`, uvicorn's own."""
 
-    class Protocol(in_turns(limited(plain, head_seconds), Turns())):  # type: ignore[misc]
+    class Protocol(in_turns(limited(plain, head_seconds), turns)):  # type: ignore[misc]
         transport: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:

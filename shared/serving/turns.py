@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 TOGETHER = 64
@@ -24,13 +25,24 @@ What takes longer is waiting for something else than the loop, and holds nobody 
 WAITED = "twinscore.waited"
 """Key in the ASGI scope of a request that had to wait: for how many seconds."""
 
+SURPLUS = "twinscore.surplus"
+"""Key in the ASGI scope of a request that came when those that wait had spoken for every slot."""
+
 
 class Turns:
-    """Of one event loop."""
+    """Of one worker process.
 
-    def __init__(self) -> None:
+    Args:
+        full: tells whether one more has no chance of a slot: it begins at once, to be refused.
+
+    Attributes:
+        waiting: connections with a request that waits, in the order in which they came.
+    """
+
+    def __init__(self, full: Callable[[], bool]) -> None:
+        self.waiting: deque[Any] = deque()
+        self.full = full
         self._begun = 0
-        self._waiting: deque[Any] = deque()
 
     def enter(self, loop: AbstractEventLoop) -> bool:
         """Whether a request may begin now. It counts as begun."""
@@ -43,10 +55,10 @@ class Turns:
 
     def wait(self, connection: Any) -> None:
         """Has the `begin` of `connection` called when it may."""
-        self._waiting.append(connection)
+        self.waiting.append(connection)
 
     def _next(self, loop: AbstractEventLoop) -> None:
-        if self._begun >= TOGETHER or self._waiting:
+        if self._begun >= TOGETHER or self.waiting:
             self._go(loop, TURNS - 1)
         else:
             self._begun = 0
@@ -56,8 +68,8 @@ class Turns:
             loop.call_soon(self._go, loop, turns - 1)
             return
         self._begun = 0
-        while self._waiting and self._begun < TOGETHER:
-            self._waiting.popleft().begin()
+        while self.waiting and self._begun < TOGETHER:
+            self.waiting.popleft().begin()
 
 
 def in_turns(limited: Any, turns: Turns) -> Any:
@@ -73,14 +85,19 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
         unread: bytes
         _since = 0.0
         _waited = 0.0
+        _surplus = False
 
         def data_received(self, data: bytes) -> None:
             if self.unread:
                 self.unread += data
                 self.flow.pause_reading()
             elif self.scope is not None or turns.enter(self.loop) or data.startswith(b"GET "):
-                # What is of a request that has begun; or may begin; or is a probe's, which waits for nobody.
+                # Of a request that has begun; or one that may; or a probe, which waits for nobody.
                 super().data_received(data)
+            elif turns.full():
+                self._surplus = True
+                super().data_received(data)
+                self._surplus = False
             else:
                 self.unread, self._since = data, time.perf_counter()
                 turns.wait(self)
@@ -101,6 +118,8 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
             super().on_message_begin()
             if self._waited:
                 self.scope[WAITED] = self._waited
+            elif self._surplus:
+                self.scope[SURPLUS] = True
 
         def on_response_complete(self) -> None:
             super().on_response_complete()

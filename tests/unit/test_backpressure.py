@@ -15,6 +15,7 @@ from shared.contract.errors import RETRY_AFTER_SECONDS
 from shared.serving.backpressure import Backpressure
 from shared.serving.gate import Gate
 from shared.serving.protocol import protocol
+from shared.serving.turns import Turns
 
 REFUSED, TAKEN = b"GET /full HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 SOON = 0.3
@@ -51,7 +52,9 @@ def serve(request: pytest.FixtureRequest) -> Callable[[Callable[[Connect, Backpr
             backpressure = Backpressure()
             config = uvicorn.Config(app, http=request.param, lifespan="off", log_config=None)
             config.load()
-            config.http_protocol_class = protocol(config.http_protocol_class, backpressure, HEAD_SECONDS)
+            config.http_protocol_class = protocol(
+                config.http_protocol_class, backpressure, Turns(lambda: False), HEAD_SECONDS
+            )
             server = uvicorn.Server(config)
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 serving = asyncio.create_task(server.serve([listener]))

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,9 +15,10 @@ import uvicorn
 
 from shared.serving.backpressure import Backpressure
 from shared.serving.edge import Edge
+from shared.serving.exchange import exchange_of
 from shared.serving.gate import Gate
 from shared.serving.protocol import protocol
-from shared.serving.turns import TOGETHER, WAITED
+from shared.serving.turns import TOGETHER, WAITED, Turns
 
 CROWD = 4 * TOGETHER
 HEAD_SECONDS = 60.0
@@ -74,10 +76,14 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, head_seconds: float = HEAD_SECONDS, **options: Any) -> AsyncIterator[Serving]:
+async def serving(
+    app: Any, head_seconds: float = HEAD_SECONDS, turns: Turns | None = None, **options: Any
+) -> AsyncIterator[Serving]:
     config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, **options)
     config.load()
-    config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), head_seconds)
+    config.http_protocol_class = protocol(
+        config.http_protocol_class, Backpressure(), turns or Turns(lambda: False), head_seconds
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD) as listener:
         found = Serving(server, listener.getsockname()[1], asyncio.create_task(server.serve([listener])))
@@ -89,8 +95,8 @@ async def serving(app: Any, head_seconds: float = HEAD_SECONDS, **options: Any) 
             await found.end()
 
 
-def request(body: bytes) -> bytes:
-    return b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+def request(body: bytes, fields: bytes = b"") -> bytes:
+    return b"POST / HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n%b" % (fields, len(body), body)
 
 
 class Crowd:
@@ -115,14 +121,19 @@ class Crowd:
             writer.write(text(number))
 
     async def read(self) -> list[bytes]:
-        """The body of each client's answer."""
-        return [await asyncio.wait_for(self._read(reader), 10) for reader, _ in self._clients]
+        """The body of each client's answer, which is 200."""
+        answers = [await self._answer(reader) for reader, _ in self._clients]
+        assert {status for status, _ in answers} == {200}
+        return [body for _, body in answers]
 
-    async def _read(self, reader: asyncio.StreamReader) -> bytes:
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length"))
-        return await reader.readexactly(int(length.split(b":")[1]))
+    async def statuses(self) -> list[int]:
+        return [(await self._answer(reader))[0] for reader, _ in self._clients]
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        async with asyncio.timeout(10):
+            head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+            length = next(line for line in head if line.startswith(b"content-length"))
+            return int(head[0].split()[1]), await reader.readexactly(int(length.split(b":")[1]))
 
     async def leave(self) -> None:
         for _, writer in self._clients:
@@ -261,6 +272,34 @@ def test_no_timer_ends_a_connection_that_waits_for_the_service() -> None:
                     for text in texts:
                         crowd.send(functools.partial(request_of, text))
                         assert await crowd.read() == [b"y"] * CROWD
+
+    run(test)
+
+
+def test_beyond_the_slots_nobody_waits_but_is_refused_at_once() -> None:
+    """Those that wait have a slot for certain, and count as in flight."""
+
+    async def test() -> None:
+        gate = Gate(max_in_flight=2 * TOGETHER, deadline_seconds=10)
+        gate.accepting = True
+        taken = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            taken.append(gate.taken)
+            exchange_of(scope).admit(1)
+            await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"y"})
+
+        edge = Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
+        async with serving(edge, turns=gate.turns) as server, Crowd.gather(server.port) as crowd:
+            crowd.send(lambda number: request(b"{}", b"content-type: application/json\r\n"))
+            statuses = await crowd.statuses()
+            assert statuses == [200] * (3 * TOGETHER) + [429] * TOGETHER
+            assert max(taken) == 3 * TOGETHER
+            assert gate.taken == 0
+            crowd.send(lambda number: request(b"{}", b"content-type: application/json\r\n"))
+            assert Counter(await crowd.statuses())[200] >= 3 * TOGETHER
 
     run(test)
 
