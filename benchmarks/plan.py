@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from benchmarks.contenders.catalog import BATCHERS, BY_NAME, CONTENDERS, LADDER, OURS, TELEMETRY, WORKERS, Contender
 from shared.contract.errors import UserError
@@ -33,11 +34,19 @@ class Loads:
 
 @dataclass(frozen=True)
 class Case:
+    """One contender, and what it is put through.
+
+    Attributes:
+        beside: a name that the cases share which run beside each other and take their loads in turn, because what is
+            looked for is smaller than what differs from one start to the next; empty for a case that runs alone.
+    """
+
     suite: str
     contender: Contender
     predictor: str
     model: str
     loads: Loads
+    beside: str = ""
 
     def only(self, kinds: Collection[str]) -> Case:
         """The same under fewer loads: `closed`, `open` and `users`."""
@@ -65,6 +74,12 @@ def cases(suites: Sequence[str], only: Sequence[str], *, quick: bool, loads: Loa
         raise UserError(f"--only {unknown[0]}: no such contender; there are {', '.join(BY_NAME)}")
     found = list(_quick(loads)) if quick else [case for suite in suites for case in _suite(suite, loads)]
     return [case for case in found if not only or case.contender.name in only]
+
+
+def groups(cases: Sequence[Case]) -> Iterator[list[Case]]:
+    """The cases as they run: alone, or those beside each other that follow one another."""
+    for _, found in groupby(enumerate(cases), lambda item: (item[1].suite, item[1].beside or item[0])):
+        yield [case for _, case in found]
 
 
 def _quick(loads: Loads) -> Iterator[Case]:
@@ -103,7 +118,7 @@ def _suite(suite: str, loads: Loads) -> Iterator[Case]:
         few = replace(loads, connections=(1, 64), rates=())
         for framework in OURS:
             for contender in (BY_NAME[framework], *(c for c in TELEMETRY if c.name.startswith(framework))):
-                yield Case(suite, contender, "ours", "deep", few)
+                yield Case(suite, contender, "ours", "deep", few, beside=framework)
     elif suite == "workers":
         for contender in WORKERS:
             yield Case(suite, contender, "ours", "deep", replace(loads, connections=(64,), rates=()))

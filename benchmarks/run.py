@@ -1,7 +1,11 @@
-"""Running the plan: each round starts every case anew, one after another, so that what drifts drifts for all."""
+"""Running the plan: each round starts every case anew, one after another, so that what drifts drifts for all.
+
+Cases beside each other are started together, on the same core, and loaded in turn: the others then do nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,7 +16,7 @@ from benchmarks.contenders.catalog import Contender, Row, installed
 from benchmarks.load import locust, open_loop
 from benchmarks.load.outcome import Outcome
 from benchmarks.load.wrk import LoadError, closed_loop
-from benchmarks.plan import Case
+from benchmarks.plan import Case, groups
 from benchmarks.results import Measurement, Phase
 from benchmarks.server import Running, StartError, running
 from shared.contract.errors import UserError
@@ -20,6 +24,9 @@ from shared.contract.errors import UserError
 Tell = Callable[[str], None]
 Done = Callable[[Measurement], None]
 WARM_UP_CONNECTIONS = 4
+
+TURNS = 6
+"""Of cases beside each other, in each round. Each turn is a measurement: neighbours in it are compared."""
 
 
 def cores() -> tuple[int, int]:
@@ -55,12 +62,60 @@ def run(cases: Sequence[Case], *, rounds: int, tell: Tell, done: Done, grows: Do
     os.sched_setaffinity(0, {load_core})
     folders = {name: models.package(name, tell) for name in dict.fromkeys(case.model for case in cases)}
     for number in range(rounds):
-        for position, case in enumerate(cases):
-            title = f"{case.contender.label} ({case.predictor}, {case.model})"
-            tell(f"round {number + 1}/{rounds}, {position + 1}/{len(cases)}: {title}")
+        position = 0
+        for group in groups(cases):
+            for case in group:
+                position += 1
+                title = f"{case.contender.label} ({case.predictor}, {case.model})"
+                tell(f"round {number + 1}/{rounds}, {position}/{len(cases)}: {title}")
+            case = group[0]
+            if case.beside:
+                _measure_beside(group, number, folders[case.model], str(server_core), str(load_core), tell, done)
+                continue
             both = f"{server_core},{load_core}"
             pinned = (both, both) if case.contender.shares else (str(server_core), str(load_core))
             done(_measure(case, number, folders[case.model], *pinned, tell, grows))
+
+
+def _measure_beside(
+    group: Sequence[Case], number: int, folder: Path, server_core: str, load_core: str, tell: Tell, done: Done
+) -> None:
+    rows = models.sample(folder)
+    servers: list[tuple[Case, Running, Path]] = []
+    with contextlib.ExitStack() as stack:
+        for case in group:
+            try:
+                server = stack.enter_context(running(case.contender, folder, case.predictor, server_core, rows[0]))
+                bodies = bodies_of(case.contender, case.model, rows)
+                _warm_up(case, server, bodies, load_core)
+            except (StartError, LoadError) as error:
+                tell(f"    failed: {error}")
+                done(Measurement(*_identity(case, number * TURNS), failure=str(error)))
+            else:
+                servers.append((case, server, bodies))
+        for turn in range(TURNS):
+            # Whoever comes first in one turn comes last in the next.
+            order = servers[:: 1 if turn % 2 == 0 else -1]
+            phases: dict[str, list[Phase]] = {case.contender.name: [] for case in group}
+            for position in range(len(group[0].loads.connections)):
+                for case, server, bodies in order:
+                    kind, load, drive = _loads(case, server, bodies, load_core)[position]
+                    phases[case.contender.name].append(_phase(server, kind, load, drive))
+            for case, server, _ in servers:
+                found, used = phases[case.contender.name], server.usage()
+                rates = ", ".join(f"{p.outcome.good / p.outcome.seconds:,.0f} on {p.load}" for p in found)
+                tell(f"    turn {turn + 1}/{TURNS}, {case.contender.label}: good answers/s {rates}")
+                identity = _identity(case, number * TURNS + turn)
+                done(Measurement(*identity, server.cold_start_seconds, used.rss_mb, used.pss_mb, found))
+
+
+def _identity(case: Case, number: int) -> tuple[str, str, str, str, int]:
+    return (case.suite, case.contender.name, case.predictor, case.model, number)
+
+
+def _warm_up(case: Case, server: Running, bodies: Path, core: str) -> None:
+    seconds = case.loads.warm_up_seconds
+    closed_loop(server.url, bodies, connections=WARM_UP_CONNECTIONS, seconds=seconds, core=core)
 
 
 def _measure(
@@ -68,19 +123,13 @@ def _measure(
 ) -> Measurement:
     rows = models.sample(folder)
     bodies = bodies_of(case.contender, case.model, rows)
-    identity = (case.suite, case.contender.name, case.predictor, case.model, number)
+    identity = _identity(case, number)
     phases: list[Phase] = []
     cold, rss, pss = 0.0, 0.0, 0.0
     try:
         with running(case.contender, folder, case.predictor, server_core, rows[0]) as server:
             cold = server.cold_start_seconds
-            closed_loop(
-                server.url,
-                bodies,
-                connections=WARM_UP_CONNECTIONS,
-                seconds=case.loads.warm_up_seconds,
-                core=load_core,
-            )
+            _warm_up(case, server, bodies, load_core)
             for kind, load, drive in _loads(case, server, bodies, load_core):
                 phases.append(_phase(server, kind, load, drive))
                 grows(Measurement(*identity, cold, phases=phases))

@@ -93,7 +93,8 @@ def _variant(summary: Summary, name: str) -> Iterator[Bar]:
 
 def _telemetry(summary: Summary, name: str, what: str) -> float | None:
     on, off = (("telemetry", f"{name}-{state}", "ours", "deep") for state in (what, "silent"))
-    return _ratio(summary, on, off, "closed", 64, "rate")
+    ratio = summary.ratio(on, off, "closed", 64, "rate")
+    return ratio.middle if ratio else None
 
 
 def _scaling(summary: Summary, name: str) -> float | None:

@@ -65,6 +65,12 @@ class Summary:
         phases = self._phases(key, kind, load)
         return Spread.of(map(PHASE_FIGURES[figure], phases)) if phases else None
 
+    def ratio(self, key: Key, other: Key, kind: str, load: int, figure: str) -> Spread | None:
+        """Of what was measured in the same round: neighbours in time."""
+        mine, theirs = self._by_round(key, kind, load, figure), self._by_round(other, kind, load, figure)
+        found = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
+        return Spread.of(found) if found else None
+
     def batch_rows(self, key: Key, kind: str, load: int) -> Spread | None:
         rows = [phase.batch_rows for phase in self._phases(key, kind, load) if phase.batch_rows is not None]
         return Spread.of(rows) if rows else None
@@ -76,6 +82,10 @@ class Summary:
 
     def failures(self) -> list[tuple[Key, str]]:
         return [(key, m.failure) for key, found in self._cases.items() for m in found if m.failure is not None]
+
+    def _by_round(self, key: Key, kind: str, load: int, figure: str) -> dict[int, float]:
+        found = ((m.round, p) for m in self._cases.get(key, []) for p in m.phases if (p.kind, p.load) == (kind, load))
+        return {number: PHASE_FIGURES[figure](phase) for number, phase in found}
 
     def _phases(self, key: Key, kind: str, load: int) -> list[Phase]:
         found = (p for m in self._cases.get(key, []) for p in m.phases)

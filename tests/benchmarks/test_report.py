@@ -36,6 +36,18 @@ def test_a_bar_is_the_ratio_of_the_medians() -> None:
     assert (first.value, first.met) == (7.0, True)
 
 
+def test_what_telemetry_costs_is_told_by_neighbours() -> None:
+    """The machine is slower from one turn to the next by more than what is looked for."""
+    rates = {"silent": (1000, 500, 2000, 1000), "sampled": (900, 440, 1760, 850), "traced": (500, 250, 1000)}
+    found = [
+        measured(f"fastapi-{name}", "ours", rate, suite="telemetry", number=turn)
+        for name, turns in rates.items()
+        for turn, rate in enumerate(turns)
+    ]
+    told = [bar.value for bar in bars(Summary(results(*found))) if bar.variant == "fastapi" and bar.value is not None]
+    assert told == [0.5, pytest.approx(0.88)]
+
+
 def test_the_closest_of_the_rest_counts() -> None:
     rest = [
         *(measured("litserve", "proba", 600), measured("textbook-fastapi", "proba", 500)),

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import models
 from benchmarks.contenders.catalog import BY_NAME
 from benchmarks.load.open_loop import available
-from benchmarks.plan import Case, Loads
+from benchmarks.plan import Case, Loads, cases, groups
 from benchmarks.process import family
 from benchmarks.results import Measurement, Results, describe_run, read
 from benchmarks.run import run
@@ -50,6 +50,26 @@ def test_a_contender_is_measured_and_its_results_come_back_from_the_file(
     path = tmp_path / "results.json"
     Results(describe_run(command="a test", rounds=1), found).write(path)
     assert read(path).measurements == found
+
+
+def test_cases_beside_each_other_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.run.TURNS", 2)
+    loads = Loads((1, 2), seconds=1, warm_up_seconds=1)
+    names = ("fastapi", "fastapi-silent")
+    beside = [Case("telemetry", BY_NAME[name], "ours", "packaged", loads, beside="fastapi") for name in names]
+    found: list[Measurement] = []
+    lines: list[str] = []
+    run(beside, rounds=1, tell=lines.append, done=found.append, grows=lambda measurement: None)
+    assert [(m.contender, m.round) for m in found] == [(name, turn) for turn in range(2) for name in names]
+    assert all(m.failure is None and m.rss_mb > 0 for m in found)
+    assert all([phase.load for phase in m.phases] == [1, 2] for m in found)
+    assert all(phase.outcome.good > 0 and phase.outcome.refused == 0 for m in found for phase in m.phases)
+    assert [line for line in lines if "turn 2/2" in line]
+
+
+def test_only_neighbours_that_belong_together_run_beside_each_other() -> None:
+    found = groups(cases(["telemetry", "workers"], [], quick=False, loads=Loads((1,))))
+    assert [len(group) for group in found] == [4, 4, 1, 1, 1, 1]
 
 
 def test_a_case_may_be_cut_down_to_some_of_its_loads() -> None:
