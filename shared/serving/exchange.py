@@ -76,6 +76,7 @@ class Exchange:
         "_token",
         "_traceparent",
         "_unread",
+        "_waited",
         "deadline",
         "problem",
         "request_id",
@@ -104,7 +105,7 @@ class Exchange:
         self._reading = False
         self._unread = False
         self._left = False
-        self._surplus = surplus
+        self._waited, self._surplus = waited > 0, surplus
         self._admitted = False
         self._started = False
         self._shut = False
@@ -122,7 +123,7 @@ class Exchange:
         telemetry = self._gate.telemetry
         if telemetry is not None and telemetry.tracing is not None:
             tracing = telemetry.tracing
-            self.span = tracing.begin(method, route, scope, headers.traceparent, headers.tracestate)
+            self.span = tracing.begin(method, route, scope, headers.traceparent, headers.tracestate, self._began)
             if self.span is not None:
                 self._token = tracing.enter(self.span)
 
@@ -144,7 +145,7 @@ class Exchange:
             NotReady, TooManyRequests: see `Gate.admit`.
         """
         self.rows = rows
-        self._gate.admit(surplus=self._surplus)
+        self._gate.admit(waited=self._waited, surplus=self._surplus)
         self._admitted = True
 
     async def read_body(self, limit: int, content_length: int | None) -> None:

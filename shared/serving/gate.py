@@ -22,6 +22,9 @@ MAX_SWEEP_SECONDS = 0.25
 YOUNG_OBJECTS = 100_000
 """More than are alive in all requests that can be in flight, so that it takes garbage to start a collection."""
 
+PATIENCE = 0.5
+"""Of the deadline, that some may have waited before others are refused."""
+
 ROOM = 0.75
 """Once no more than this share of the slots is taken, those who were refused are heard again."""
 
@@ -46,14 +49,14 @@ class Gate:
         """Of this process; set before the gate opens."""
         self.backpressure = Backpressure()
         """Connections that wait for `ROOM`."""
-        self.turns = Turns(lambda: self.taken >= self.max_in_flight)
+        self.turns = Turns(deadline_seconds * PATIENCE)
         """Requests that wait to be begun."""
         self.uploads = Uploads()
         self._draining = False
         self.max_in_flight = max_in_flight
         self._relief = int(max_in_flight * ROOM)
         self.deadline_seconds = deadline_seconds
-        # Deadlines are all equally long, so the oldest open request is the next to expire: one timer serves all.
+        # One timer serves all.
         self._open: dict[Expiring, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._sweep_seconds = min(MAX_SWEEP_SECONDS, deadline_seconds / 20)
@@ -98,34 +101,30 @@ class Gate:
         if self.telemetry is not None and self.telemetry.metrics is not None:
             self.telemetry.metrics.ready.set(ready)
 
-    @property
-    def taken(self) -> int:
-        """Slots that are taken, or spoken for by requests that wait for their turn."""
-        return self.in_flight + len(self.turns.waiting)
-
-    def admit(self, *, surplus: bool = False) -> None:
+    def admit(self, *, waited: bool = False, surplus: bool = False) -> None:
         """Takes a slot for a request whose body is valid; the edge gives it back.
 
         Args:
-            surplus: when it came, requests that waited had spoken for every slot.
+            waited: it had to wait for its turn, and may have come before the drain time was over.
+            surplus: others have waited for so long that it is refused.
 
         Raises:
             NotReady: the model is not ready yet, or the drain time is over.
             TooManyRequests: every slot is taken.
         """
-        if not self.accepting:
+        if not self.accepting and not (waited and self._draining):
             raise NotReady
-        if (self.taken if surplus else self.in_flight) >= self.max_in_flight:
+        if self.in_flight >= self.max_in_flight or surplus:
             raise TooManyRequests
         self.in_flight += 1
 
     def release(self) -> None:
         self.in_flight -= 1
-        if self.backpressure.held and self.taken <= self._relief:
-            self.backpressure.relieve(self.max_in_flight - self.taken)
+        if self.backpressure.held and self.in_flight <= self._relief and not self.turns.long:
+            self.backpressure.relieve(self.max_in_flight - self.in_flight)
 
     def watch(self, request: Expiring) -> float:
-        """Expires `request` at its deadline, which is returned (loop time), unless `forget` comes first."""
+        """Expires `request` at its `deadline` unless `forget` comes first. Returns what it is if none was spent (loop time)."""
         loop = asyncio.get_running_loop()
         self._open[request] = None
         if self._timer is None:
@@ -138,12 +137,7 @@ class Gate:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        expired = []
-        for request in self._open:
-            if request.deadline > now:
-                break
-            expired.append(request)
-        for request in expired:
+        for request in [request for request in self._open if request.deadline <= now]:
             del self._open[request]
             request.expire()
         self._timer = loop.call_later(self._sweep_seconds, self._sweep) if self._open else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -39,7 +40,7 @@ def limited(plain: Any, head_seconds: float) -> Any:
 def _limited(plain: Any, head_seconds: float) -> Any:
     class Limited(plain):  # type: ignore[misc]
         parser: Any
-        unread = b""
+        unread: Sequence[bytes] = ()
         """What has come and waits for its turn: see `shared.serving.turns`."""
         _timer: asyncio.TimerHandle | None = None
         _data = b""
@@ -66,6 +67,9 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             self._data = b""
             scope, cycle = self.scope, self.cycle
             if scope is not None and ("method" not in scope or (cycle is not None and cycle.more_body)):
+                if cycle is not None and cycle.response_complete:
+                    # The rest of a body that was refused before it came. No other timer is left.
+                    self._expect()
                 # What came in one read with the end of other requests is not counted.
                 self._count(size - self._body_bytes if scope is before else 0)
                 return
@@ -93,6 +97,9 @@ def _limited(plain: Any, head_seconds: float) -> Any:
         def on_message_complete(self) -> None:
             if not self._unasked:
                 super().on_message_complete()
+                if self.cycle is not None and self.cycle.response_complete:
+                    # uvicorn leaves it as it was in one that has been answered already.
+                    self.cycle.more_body = False
 
         def _unsupported_upgrade_warning(self) -> None:
             # uvicorn calls it when httptools has stopped behind the head, and would leave aside what follows.

@@ -19,7 +19,7 @@ def observe(
         event("unknown_setting", "%s is no setting and changes nothing; %s is one", name, meant, level=logging.WARNING)
     gate.telemetry = start_telemetry(
         package,
-        lambda: gate.taken,
+        lambda: gate.in_flight,
         logs,
         max_in_flight=gate.max_in_flight,
         metrics=settings.metrics,

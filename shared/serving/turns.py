@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 TOGETHER = 64
@@ -26,26 +25,32 @@ WAITED = "twinscore.waited"
 """Key in the ASGI scope of a request that had to wait: for how many seconds."""
 
 SURPLUS = "twinscore.surplus"
-"""Key in the ASGI scope of a request that came when those that wait had spoken for every slot."""
+"""Key in the ASGI scope of a request that is to be refused, because others have waited for too long already."""
+
+SMALL_BYTES = 64 * 1024
+"""A connection that waits is read no further once it has sent this much, or a second time."""
 
 
 class Turns:
     """Of one worker process.
 
     Args:
-        full: tells whether one more has no chance of a slot: it begins at once, to be refused.
-
-    Attributes:
-        waiting: connections with a request that waits, in the order in which they came.
+        patience: seconds. Where somebody has waited longer, whoever comes does not wait too, but begins at once, to be refused:
+            otherwise all of too many would wait past their deadlines.
     """
 
-    def __init__(self, full: Callable[[], bool]) -> None:
-        self.waiting: deque[Any] = deque()
-        self.full = full
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._waiting: deque[Any] = deque()
         self._begun = 0
+        self._loop: AbstractEventLoop | None = None
 
     def enter(self, loop: AbstractEventLoop) -> bool:
         """Whether a request may begin now. It counts as begun."""
+        if loop is not self._loop:
+            # What belongs to a loop that has ended is over.
+            self._loop, self._begun = loop, 0
+            self._waiting.clear()
         if self._begun >= TOGETHER:
             return False
         self._begun += 1
@@ -54,11 +59,16 @@ class Turns:
         return True
 
     def wait(self, connection: Any) -> None:
-        """Has the `begin` of `connection` called when it may."""
-        self.waiting.append(connection)
+        """Has the `begin` of `connection` called when it may. Its `since` tells when it came (`time.perf_counter`)."""
+        self._waiting.append(connection)
+
+    @property
+    def long(self) -> bool:
+        """Whether somebody has waited for longer than `patience`."""
+        return bool(self._waiting) and time.perf_counter() - self._waiting[0].since > self._patience
 
     def _next(self, loop: AbstractEventLoop) -> None:
-        if self._begun >= TOGETHER or self.waiting:
+        if self._begun >= TOGETHER or self._waiting:
             self._go(loop, TURNS - 1)
         else:
             self._begun = 0
@@ -68,8 +78,8 @@ class Turns:
             loop.call_soon(self._go, loop, turns - 1)
             return
         self._begun = 0
-        while self.waiting and self._begun < TOGETHER:
-            self.waiting.popleft().begin()
+        while self._waiting and self._begun < TOGETHER:
+            self._waiting.popleft().begin()
 
 
 def in_turns(limited: Any, turns: Turns) -> Any:
@@ -82,64 +92,77 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
         scope: Any
         cycle: Any
         headers: Any
-        unread: bytes
-        _since = 0.0
+        unread: list[bytes]
+        since = 0.0
         _waited = 0.0
         _surplus = False
 
         def data_received(self, data: bytes) -> None:
             if self.unread:
-                self.unread += data
+                self.unread.append(data)
                 self.flow.pause_reading()
-            elif self.scope is not None or turns.enter(self.loop) or data.startswith(b"GET "):
-                # Of a request that has begun; or one that may; or a probe, which waits for nobody.
+            elif self.scope is not None or not data.startswith(b"POST ") or turns.enter(self.loop):
+                # Of a request that has begun; or none that is scored, as probes are, which wait for nobody; or one that may begin.
                 super().data_received(data)
-            elif turns.full():
+            elif turns.long:
                 self._surplus = True
                 super().data_received(data)
                 self._surplus = False
             else:
-                self.unread, self._since = data, time.perf_counter()
+                self.unread, self.since = [data], time.perf_counter()
                 turns.wait(self)
+                if len(data) > SMALL_BYTES:
+                    self.flow.pause_reading()
 
         def begin(self) -> None:
             if self.unread and turns.enter(self.loop):
                 self._read()
 
         def _read(self) -> None:
-            data, self.unread = self.unread, b""
-            if data and not self.transport.is_closing():
-                self._waited = time.perf_counter() - self._since
-                self.flow.resume_reading()
-                super().data_received(data)
-                self._waited = 0.0
+            pieces, self.unread = self.unread, []
+            self._waited = time.perf_counter() - self.since
+            self.flow.resume_reading()
+            for piece in pieces:
+                if self.transport.is_closing():
+                    break
+                super().data_received(piece)
+            self._waited = 0.0
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
+            # Of the first request that was read, and of none behind it.
             if self._waited:
-                self.scope[WAITED] = self._waited
+                self.scope[WAITED], self._waited = self._waited, 0.0
             elif self._surplus:
-                self.scope[SURPLUS] = True
+                self.scope[SURPLUS], self._surplus = True, False
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._let_go()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
+            self._let_go()
+
+        def _let_go(self) -> None:
+            """Of a request that is over, while it is in the caches, and not when the connection's next one takes its place."""
             cycle = self.cycle
-            if cycle.response_complete and not cycle.more_body:
-                # Let go of while it is in the caches, and not when the connection's next request takes its place.
+            if cycle is not None and cycle.response_complete and not cycle.more_body:
                 self.cycle = None
                 if self.scope is cycle.scope:  # and not the next one's, of which a part has come
                     self.scope = self.headers = None
 
         def eof_received(self) -> Any:
-            self._read()
+            self.unread = []  # the connection closes now: nobody would get the answer
             return super().eof_received()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self.unread = b""
+            self.unread = []
             super().connection_lost(exc)
 
         def shutdown(self) -> None:
-            self._read()  # what has come is answered before the service stops
+            if self.unread:
+                self._read()  # what has come is answered before the service stops
             super().shutdown()
 
         def timeout_keep_alive_handler(self) -> None:

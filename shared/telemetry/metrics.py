@@ -71,7 +71,7 @@ class Metrics:
         directory: of the server, as `use_directory` returned it.
         manifest: of the model that is served.
         backend: the predictor in use.
-        in_flight: tells how many requests hold a slot, or wait for their turn.
+        in_flight: tells how many requests hold a slot.
         max_in_flight: slots there are.
     """
 
@@ -120,9 +120,7 @@ class Metrics:
             "http_request_duration_seconds", "Request to end of answer.", DURATION_BUCKETS, "method", "route"
         )
         self.rejections = counter("http_rejections", "Requests refused, by the kind of problem.", "reason")
-        self.requests_in_flight = gauge(
-            "http_requests_in_flight", "Requests with a slot, or waiting to be read.", "livesum"
-        )
+        self.requests_in_flight = gauge("http_requests_in_flight", "Requests with a slot.", "livesum")
         self.in_flight_limit = gauge("http_requests_in_flight_limit", "Requests that find a slot.", "livesum")
         self.workers = gauge("workers", "Worker processes alive.", "livesum")
         self.worker_starts = counter("worker_starts", "Worker processes started, those that died since among them.")

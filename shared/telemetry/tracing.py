@@ -124,6 +124,7 @@ class Tracing:
         scope: Mapping[str, Any],
         traceparent: bytes | None,
         tracestate: bytes | None,
+        start: float,
     ) -> RequestSpan | None:
         """The server span of a request, or None where it is not traced.
 
@@ -132,6 +133,7 @@ class Tracing:
             route: the template of the path.
             scope: the request's, of ASGI.
             traceparent, tracestate: the headers of W3C Trace Context, or None.
+            start: when it came (`time.perf_counter`).
         """
         if route in UNTRACED:
             return None
@@ -160,7 +162,7 @@ class Tracing:
         if decision.decision is not Decision.RECORD_AND_SAMPLE:
             return None
         context = SpanContext(trace_id, self._ids.generate_span_id(), False, SAMPLED, decision.trace_state)
-        return RequestSpan(name, context, parent, time.perf_counter(), attributes)
+        return RequestSpan(name, context, parent, start, attributes)
 
     def enter(self, span: RequestSpan) -> Token[Context]:
         """Makes `span` the current one of this task; give the token to `leave`."""

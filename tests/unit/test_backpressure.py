@@ -52,9 +52,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[[Callable[[Connect, Backpr
             backpressure = Backpressure()
             config = uvicorn.Config(app, http=request.param, lifespan="off", log_config=None)
             config.load()
-            config.http_protocol_class = protocol(
-                config.http_protocol_class, backpressure, Turns(lambda: False), HEAD_SECONDS
-            )
+            config.http_protocol_class = protocol(config.http_protocol_class, backpressure, Turns(60), HEAD_SECONDS)
             server = uvicorn.Server(config)
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 serving = asyncio.create_task(server.serve([listener]))

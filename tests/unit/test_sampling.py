@@ -49,7 +49,7 @@ def test_as_the_sampler_says(
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
     tracing = Tracing(SpanProcessor(), Resource.create({}), package.manifest)
     monkeypatch.setattr(tracing, "_ids", NumberedTraces())
-    traced = [tracing.begin("POST", "/score", SCOPE, None, None) is not None for _ in range(REQUESTS)]
+    traced = [tracing.begin("POST", "/score", SCOPE, None, None, 0.0) is not None for _ in range(REQUESTS)]
 
     asked, ids = TracerProvider(shutdown_on_exit=False).sampler, NumberedTraces()
     expected = [
@@ -68,4 +68,4 @@ def test_a_caller_decides_for_its_own_traces(
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0" if traced else "1")
     tracing = Tracing(SpanProcessor(), Resource.create({}), package.manifest)
     header = f"00-{'a' * 32}-{'b' * 16}-{flag}".encode()
-    assert (tracing.begin("POST", "/score", SCOPE, header, None) is not None) == traced
+    assert (tracing.begin("POST", "/score", SCOPE, header, None, 0.0) is not None) == traced

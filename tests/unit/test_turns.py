@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import pytest
 import uvicorn
 
 from shared.serving.backpressure import Backpressure
@@ -81,9 +82,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, **options)
     config.load()
-    config.http_protocol_class = protocol(
-        config.http_protocol_class, Backpressure(), turns or Turns(lambda: False), head_seconds
-    )
+    config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), turns or Turns(60), head_seconds)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD) as listener:
         found = Serving(server, listener.getsockname()[1], asyncio.create_task(server.serve([listener])))
@@ -135,10 +134,21 @@ class Crowd:
             length = next(line for line in head if line.startswith(b"content-length"))
             return int(head[0].split()[1]), await reader.readexactly(int(length.split(b":")[1]))
 
+    def end(self) -> None:
+        """Says that nothing more will be sent."""
+        for _, writer in self._clients:
+            writer.write_eof()
+
     async def leave(self) -> None:
         for _, writer in self._clients:
             writer.transport.abort()
         await asyncio.gather(*[writer.wait_closed() for _, writer in self._clients], return_exceptions=True)
+
+
+async def a_turn() -> None:
+    """The server has read what was sent, and most of it waits."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -199,7 +209,7 @@ def test_what_comes_in_pieces_while_it_waits_is_put_together() -> None:
         large = b"x" * 3_000_000
         async with serving(Application()) as server, Crowd.gather(server.port) as crowd:
             crowd.send(lambda number: request(large)[:50] if number == CROWD - 1 else request(body(number)))
-            await asyncio.sleep(0)
+            await a_turn()
             crowd.send(lambda number: request(large)[50:] if number == CROWD - 1 else request(b"more"))
             first = await crowd.read()
             assert first[:-1] == [body(number) for number in range(CROWD - 1)]
@@ -243,18 +253,6 @@ def test_what_has_come_is_answered_when_the_server_stops() -> None:
     run(test)
 
 
-def test_a_get_waits_for_nobody() -> None:
-    async def test() -> None:
-        app = Application()
-        async with serving(app) as server, Crowd.gather(server.port) as crowd:
-            last = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-            crowd.send(lambda number: last if number == CROWD - 1 else request(body(number)))
-            await crowd.read()
-            assert app.bodies.index(b"") <= TOGETHER
-
-    run(test)
-
-
 def test_no_timer_ends_a_connection_that_waits_for_the_service() -> None:
     """Those of the connection's first head, and of the pause between two requests, are over when its turn comes."""
 
@@ -276,30 +274,118 @@ def test_no_timer_ends_a_connection_that_waits_for_the_service() -> None:
     run(test)
 
 
-def test_beyond_the_slots_nobody_waits_but_is_refused_at_once() -> None:
-    """Those that wait have a slot for certain, and count as in flight."""
+JSON = b"content-type: application/json\r\n"
+
+
+def test_where_some_have_waited_for_long_others_are_refused_at_once() -> None:
+    """And nobody else is: neither who waits, nor who is no client of the model."""
 
     async def test() -> None:
-        gate = Gate(max_in_flight=2 * TOGETHER, deadline_seconds=10)
+        gate = Gate(max_in_flight=2 * CROWD, deadline_seconds=0.4)
         gate.accepting = True
-        taken = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            taken.append(gate.taken)
             exchange_of(scope).admit(1)
-            await asyncio.sleep(0)
+            time.sleep(0.001)  # the loop stands still
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             await send({"type": "http.response.body", "body": b"y"})
 
         edge = Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
-        async with serving(edge, turns=gate.turns) as server, Crowd.gather(server.port) as crowd:
-            crowd.send(lambda number: request(b"{}", b"content-type: application/json\r\n"))
-            statuses = await crowd.statuses()
-            assert statuses == [200] * (3 * TOGETHER) + [429] * TOGETHER
-            assert max(taken) == 3 * TOGETHER
-            assert gate.taken == 0
-            crowd.send(lambda number: request(b"{}", b"content-type: application/json\r\n"))
-            assert Counter(await crowd.statuses())[200] >= 3 * TOGETHER
+        async with (
+            serving(edge, turns=gate.turns) as server,
+            Crowd.gather(server.port, 2 * CROWD) as crowd,
+            Crowd.gather(server.port, 2) as others,
+        ):
+            crowd.send(lambda number: request(b"{}", JSON))
+            while not gate.turns.long:
+                await asyncio.sleep(0)
+            others.send(lambda number: request(b"{}", JSON) if number else b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert await others.statuses() == [404, 429]
+            statuses = Counter(await crowd.statuses())
+            assert statuses[429] == 0
+            assert statuses[200] > TOGETHER
+            assert gate.in_flight == 0
+
+    run(test)
+
+
+def test_what_is_not_scored_waits_for_nobody() -> None:
+    async def test() -> None:
+        app = Application()
+        last = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            crowd.send(lambda number: last if number == CROWD - 1 else request(body(number)))
+            await asyncio.sleep(0.1)
+            assert app.bodies.index(b"") <= TOGETHER
+
+    run(test)
+
+
+def test_who_closes_its_half_while_waiting_is_not_begun() -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server, Crowd.gather(server.port) as staying, Crowd.gather(server.port) as leaving:
+            staying.send(lambda number: request(body(number)))
+            leaving.send(lambda number: request(b"gone"))
+            leaving.end()
+            assert await staying.read() == [body(number) for number in range(CROWD)]
+            assert app.most <= TOGETHER
+            assert app.bodies.count(b"gone") <= TOGETHER
+
+    run(test)
+
+
+def test_a_head_without_end_is_refused_though_its_parts_have_waited() -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            part = b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 10_000
+            crowd.send(lambda number: part if number == CROWD - 1 else request(body(number)))
+            await a_turn()
+            crowd.send(lambda number: b"a: b\r\n" * 11_000 if number == CROWD - 1 else b"")
+            assert await crowd.statuses() == [200] * (CROWD - 1) + [400]
+
+    run(test)
+
+
+@pytest.mark.parametrize("rest", [b"x", b"x" * 10], ids=["a part of the body", "all of it"])
+def test_an_answer_before_the_body_leaves_no_connection_without_a_timer(rest: bytes) -> None:
+    async def test() -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"n"})
+
+        async with serving(app, head_seconds=0.3, timeout_keep_alive=1) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
+            assert b"404" in await reader.readuntil(b"\r\n\r\nn")
+            writer.write(rest)
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""
+            writer.close()
+            assert not server.server.server_state.connections
+
+    run(test)
+
+
+def test_a_deadline_is_kept_though_the_request_stands_behind_one_that_has_longer() -> None:
+    async def test() -> None:
+        gate = Gate(max_in_flight=10, deadline_seconds=1)
+        expired: list[str] = []
+
+        class Open:
+            def __init__(self, name: str, waited: float) -> None:
+                self._name = name
+                self.deadline = gate.watch(self) - waited
+
+            def expire(self) -> None:
+                expired.append(self._name)
+
+        late = Open("late", 0)
+        Open("early", 0.8)
+        await asyncio.sleep(0.5)
+        assert expired == ["early"]
+        gate.forget(late)
 
     run(test)
 

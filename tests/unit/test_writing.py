@@ -92,7 +92,7 @@ def test_both_of_uvicorns_protocols_answer_every_kind_of_request(http: Any, capl
     async def run() -> None:
         config = uvicorn.Config(app, http=http, ws=Refusing, lifespan="off", log_config=None)
         config.load()
-        config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), Turns(lambda: False), 60)
+        config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), Turns(60), 60)
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
