@@ -25,7 +25,7 @@ settings = load_settings()
 logs = Logs("bento", settings.log_format)
 logs.install()
 gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
-server.install(gate.backpressure, gate.turns, settings.deadline_seconds)
+server.install(gate)
 
 # Model: its manifest fixes the schema now; the service loads and verifies the rest when it starts
 stored, directory = stored_model(settings.model)

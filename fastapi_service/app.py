@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.batcher == "native":
         raise UserError("TWINSCORE_BATCHER=native: that is BentoML's own dispatcher; FastAPI has eager and off")
     gate = Gate(max_in_flight=settings.max_in_flight, deadline_seconds=settings.deadline_seconds)
-    server.install(gate.backpressure, gate.turns, settings.deadline_seconds)
+    server.install(gate)
 
     # Model: its manifest fixes the schema now; the lifespan loads and verifies the rest
     directory = settings.model or latest_package()

@@ -1,4 +1,4 @@
-"""A client that was refused for want of a slot, and comes back at once, has to wait.
+"""A client that was refused with 429, and comes back at once, has to wait.
 
 A refusal costs nearly as much as an answer: the body is validated first. Clients that ignore `Retry-After` would take most
 of the service with refusals. So after one the connection is not read: until there is room, or `Retry-After` is over.

@@ -23,10 +23,10 @@ YOUNG_OBJECTS = 100_000
 """More than are alive in all requests that can be in flight, so that it takes garbage to start a collection."""
 
 PATIENCE = 0.5
-"""Of the deadline, that some may have waited before others are refused."""
+"""Of the deadline. Who would have to wait for longer, until it is begun, is refused."""
 
 ROOM = 0.75
-"""Once no more than this share of the slots is taken, those who were refused are heard again."""
+"""Once no more than this share of the slots is taken, and nobody would wait for long, those who were refused are heard again."""
 
 
 class Expiring(Protocol):
@@ -50,7 +50,8 @@ class Gate:
         self.backpressure = Backpressure()
         """Connections that wait for `ROOM`."""
         self.turns = Turns(deadline_seconds * PATIENCE)
-        """Requests that wait to be begun."""
+        """Requests that wait to be begun, at the server that started last."""
+        self._heard = 0
         self.uploads = Uploads()
         self._draining = False
         self.max_in_flight = max_in_flight
@@ -106,11 +107,11 @@ class Gate:
 
         Args:
             waited: it had to wait for its turn, and may have come before the drain time was over.
-            surplus: others have waited for so long that it is refused.
+            surplus: it would have had to wait for too long.
 
         Raises:
             NotReady: the model is not ready yet, or the drain time is over.
-            TooManyRequests: every slot is taken.
+            TooManyRequests: every slot is taken, or it is `surplus`.
         """
         if not self.accepting and not (waited and self._draining):
             raise NotReady
@@ -121,7 +122,19 @@ class Gate:
     def release(self) -> None:
         self.in_flight -= 1
         if self.backpressure.held and self.in_flight <= self._relief and not self.turns.long:
-            self.backpressure.relieve(self.max_in_flight - self.in_flight)
+            self._relieve(self.max_in_flight - self.in_flight - self.turns.waiting - self._heard)
+
+    def _relieve(self, room: int) -> None:
+        if room <= 0:
+            return
+        if not self._heard:
+            # What they send is read in the loop's next turn. Others in this one must not call for more.
+            asyncio.get_running_loop().call_soon(self._read)
+        self._heard += room
+        self.backpressure.relieve(room)
+
+    def _read(self) -> None:
+        self._heard = 0
 
     def watch(self, request: Expiring) -> float:
         """Expires `request` at its `deadline` unless `forget` comes first. Returns what it is if none was spent (loop time)."""

@@ -32,7 +32,7 @@ def limited(plain: Any, head_seconds: float) -> Any:
 
     Args:
         head_seconds: a connection ends if its first head is not complete so long after it was made, or a later one so long
-            after its first byte.
+            after its first byte, or the rest of a body that was answered before it came.
     """
     return _limited(plain, head_seconds) if hasattr(plain, "on_headers_complete") else plain
 
@@ -49,6 +49,7 @@ def _limited(plain: Any, head_seconds: float) -> Any:
         _bytes = 0
         _body_bytes = 0
         _handed_over = False
+        _late = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -75,11 +76,20 @@ def _limited(plain: Any, head_seconds: float) -> Any:
                 return
             self._bytes = 0
             if (cycle is None or cycle.response_complete) and not self._handed_over:
-                # No more than an empty line: the server's own timer between requests has ended with it.
-                self._expect()
+                # The server's own timer between requests has ended with what came.
+                if self._late:
+                    # The rest of a body that was refused before it came: from here on it is idle, as after any answer.
+                    self._late = False
+                    self._in_time()
+                    seconds = self.timeout_keep_alive
+                    self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+                else:
+                    # No more than an empty line.
+                    self._expect()
 
         def on_headers_complete(self) -> None:
             self._bytes = 0
+            self._late = False
             if self._timer is not None:
                 self._in_time()
             if self.parser.should_upgrade():
@@ -100,6 +110,7 @@ def _limited(plain: Any, head_seconds: float) -> Any:
                 if self.cycle is not None and self.cycle.response_complete:
                     # uvicorn leaves it as it was in one that has been answered already.
                     self.cycle.more_body = False
+                    self._late = True
 
         def _unsupported_upgrade_warning(self) -> None:
             # uvicorn calls it when httptools has stopped behind the head, and would leave aside what follows.

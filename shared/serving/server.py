@@ -9,12 +9,12 @@ from typing import Any
 import uvicorn
 
 from shared.serving.accepting import listeners
-from shared.serving.backpressure import Backpressure
+from shared.serving.gate import PATIENCE, Gate
 from shared.serving.protocol import protocol
 from shared.serving.turns import Turns
 
 
-def install(backpressure: Backpressure, turns: Turns, head_seconds: float) -> None:
+def install(gate: Gate) -> None:
     """For this process; call it before a server listens. The last call counts.
 
     In `startup`: a raw `uvicorn` or `bentoml serve` binds sockets and chooses the protocol itself.
@@ -26,7 +26,9 @@ def install(backpressure: Backpressure, turns: Turns, head_seconds: float) -> No
         config = server.config
         if sockets is None and config.fd is None and config.uds is None:
             sockets = [config.bind_socket()]
-        config.http_protocol_class = protocol(config.http_protocol_class, backpressure, turns, head_seconds)
+        gate.turns = Turns(gate.deadline_seconds * PATIENCE)
+        plain_protocol, seconds = config.http_protocol_class, gate.deadline_seconds
+        config.http_protocol_class = protocol(plain_protocol, gate.backpressure, gate.turns, seconds)
         await plain(server, sockets and listeners(sockets))
 
     uvicorn.Server.startup = startup  # type: ignore[assignment, method-assign]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 TOGETHER = 64
@@ -27,34 +28,34 @@ WAITED = "twinscore.waited"
 SURPLUS = "twinscore.surplus"
 """Key in the ASGI scope of a request that is to be refused, because others have waited for too long already."""
 
+NOTHING: Mapping[str, Any] = {}
+
 SMALL_BYTES = 64 * 1024
 """A connection that waits is read no further once it has sent this much, or a second time."""
 
 
 class Turns:
-    """Of one worker process.
+    """Of one server.
 
     Args:
-        patience: seconds. Where somebody has waited longer, whoever comes does not wait too, but begins at once, to be refused:
-            otherwise all of too many would wait past their deadlines.
+        patience: seconds. Whoever would have to wait for longer does not wait, but begins at once, to be refused: otherwise all of
+            too many would wait past their deadlines.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._waiting: deque[Any] = deque()
         self._begun = 0
-        self._loop: AbstractEventLoop | None = None
+        self._since = 0.0
+        self._pace = 0.0
 
     def enter(self, loop: AbstractEventLoop) -> bool:
         """Whether a request may begin now. It counts as begun."""
-        if loop is not self._loop:
-            # What belongs to a loop that has ended is over.
-            self._loop, self._begun = loop, 0
-            self._waiting.clear()
         if self._begun >= TOGETHER:
             return False
         self._begun += 1
         if self._begun == 1:
+            self._since = time.perf_counter()
             loop.call_soon(self._next, loop)
         return True
 
@@ -63,9 +64,17 @@ class Turns:
         self._waiting.append(connection)
 
     @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
     def long(self) -> bool:
-        """Whether somebody has waited for longer than `patience`."""
-        return bool(self._waiting) and time.perf_counter() - self._waiting[0].since > self._patience
+        """Whether one more would wait for longer than `patience`: by those before it, or by how long the first of them has."""
+        if not self._waiting:
+            return False
+        expected = len(self._waiting) / TOGETHER * self._pace
+        so_far: float = time.perf_counter() - self._waiting[0].since
+        return max(expected, so_far) > self._patience
 
     def _next(self, loop: AbstractEventLoop) -> None:
         if self._begun >= TOGETHER or self._waiting:
@@ -77,6 +86,7 @@ class Turns:
         if turns:
             loop.call_soon(self._go, loop, turns - 1)
             return
+        self._pace = time.perf_counter() - self._since
         self._begun = 0
         while self._waiting and self._begun < TOGETHER:
             self._waiting.popleft().begin()
@@ -94,8 +104,7 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
         headers: Any
         unread: list[bytes]
         since = 0.0
-        _waited = 0.0
-        _surplus = False
+        _marks: Mapping[str, Any] = NOTHING
 
         def data_received(self, data: bytes) -> None:
             if self.unread:
@@ -104,10 +113,11 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
             elif self.scope is not None or not data.startswith(b"POST ") or turns.enter(self.loop):
                 # Of a request that has begun; or none that is scored, as probes are, which wait for nobody; or one that may begin.
                 super().data_received(data)
+                self._marks = NOTHING
             elif turns.long:
-                self._surplus = True
+                self._marks = {SURPLUS: True}
                 super().data_received(data)
-                self._surplus = False
+                self._marks = NOTHING
             else:
                 self.unread, self.since = [data], time.perf_counter()
                 turns.wait(self)
@@ -120,21 +130,23 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
 
         def _read(self) -> None:
             pieces, self.unread = self.unread, []
-            self._waited = time.perf_counter() - self.since
+            self._marks = {WAITED: time.perf_counter() - self.since}
             self.flow.resume_reading()
             for piece in pieces:
                 if self.transport.is_closing():
                     break
                 super().data_received(piece)
-            self._waited = 0.0
+            self._marks = NOTHING
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            # Of the first request that was read, and of none behind it.
-            if self._waited:
-                self.scope[WAITED], self._waited = self._waited, 0.0
-            elif self._surplus:
-                self.scope[SURPLUS], self._surplus = True, False
+            if self._marks:
+                self.scope.update(self._marks)
+
+        def _unsupported_upgrade_warning(self) -> None:
+            # The head is read once more then, into another scope.
+            self._marks = {key: self.scope[key] for key in (WAITED, SURPLUS) if key in self.scope}
+            super()._unsupported_upgrade_warning()
 
         def on_message_complete(self) -> None:
             super().on_message_complete()

@@ -309,6 +309,57 @@ def test_where_some_have_waited_for_long_others_are_refused_at_once() -> None:
     run(test)
 
 
+def test_of_a_burst_no_more_wait_than_begin_in_time() -> None:
+    async def test() -> None:
+        gate = Gate(max_in_flight=2 * CROWD, deadline_seconds=0.6)
+        gate.accepting = True
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            exchange_of(scope).admit(1)
+            time.sleep(0.001)  # the loop stands still
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"y"})
+
+        edge = Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
+        async with serving(edge, turns=gate.turns) as server:
+            async with Crowd.gather(server.port, 2 * TOGETHER) as few:
+                few.send(lambda number: request(b"{}", JSON))
+                assert set(await few.statuses()) == {200}
+            async with Crowd.gather(server.port, 3 * CROWD) as many:
+                many.send(lambda number: request(b"{}", JSON))
+                statuses = Counter(await many.statuses())
+            assert set(statuses) == {200, 429}
+            assert statuses[200] > TOGETHER
+
+    run(test)
+
+
+def test_of_those_who_were_refused_no_more_are_heard_than_there_is_room() -> None:
+    async def test() -> None:
+        gate = Gate(max_in_flight=8, deadline_seconds=10)
+        gate.accepting = True
+        heard: list[int] = []
+
+        class Connection:
+            def resume(self) -> None:
+                heard.append(1)
+
+        for _ in range(8):
+            gate.admit()
+        for _ in range(100):
+            gate.backpressure.hold(Connection())
+        for _ in range(8):
+            gate.release()
+        assert len(heard) == 8
+        await asyncio.sleep(0)
+        gate.admit()
+        gate.release()
+        assert len(heard) == 16
+        gate.backpressure.end()
+
+    run(test)
+
+
 def test_what_is_not_scored_waits_for_nobody() -> None:
     async def test() -> None:
         app = Application()
@@ -364,6 +415,41 @@ def test_an_answer_before_the_body_leaves_no_connection_without_a_timer(rest: by
                 assert await reader.read() == b""
             writer.close()
             assert not server.server.server_state.connections
+
+    run(test)
+
+
+def test_a_connection_is_kept_alive_after_a_body_that_came_behind_its_answer() -> None:
+    async def test() -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"1")]})
+            await send({"type": "http.response.body", "body": b"n"})
+
+        async with serving(app, head_seconds=0.3, timeout_keep_alive=5) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            for _ in range(2):
+                writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
+                assert b"404" in await reader.readuntil(b"\r\n\r\nn")
+                writer.write(b"x" * 10)
+                await asyncio.sleep(0.6)
+            writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_request_that_offers_another_protocol_has_waited_too(pieces: int) -> None:
+    async def test() -> None:
+        app = Application()
+        async with serving(app) as server, Crowd.gather(server.port) as crowd:
+            text = request(b"x", b"connection: upgrade\r\nupgrade: h2c\r\n")
+            crowd.send(lambda number: text if pieces == 1 else text[:30])
+            await a_turn()
+            if pieces == 2:
+                await asyncio.sleep(0.1)
+                crowd.send(lambda number: text[30:])
+            assert await crowd.read() == [b"x"] * CROWD
+            assert sum(waited == 0 for waited in app.waited) <= TOGETHER
 
     run(test)
 
