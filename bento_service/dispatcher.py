@@ -2,8 +2,8 @@
 
 BentoML's own learns how long to hold requests back from how long it held them back before. After a burst it goes on
 delaying lone requests, and overload makes it drop requests until it is restarted. Here nothing waits for a timer:
-a lone request that finds the predictor idle goes at once, and what queues while it is busy, or within two turns of the event loop
-where there is company, goes together: batches grow with the load by themselves.
+a lone request that finds the predictor idle goes at once, and what queues while it is busy, or where there is company until no
+more comes, goes together: batches grow with the load by themselves.
 
 `install` puts the class where BentoML looks for its dispatcher. The setting
 `TWINSCORE_BATCHER=native` leaves BentoML's own in place.
@@ -110,7 +110,7 @@ class EagerDispatcher(CorkDispatcher[Any, Any]):
 
     def _schedule(self) -> None:
         self._scheduled = True
-        schedule(self._loop, self._release, company=self._company)
+        schedule(self._loop, self._release, self._queue, company=self._company)
 
     def _trace(self, jobs: tuple[TracedJob, ...], start: float, error: Exception | None) -> None:
         telemetry = self.gate.telemetry

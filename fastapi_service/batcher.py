@@ -105,7 +105,7 @@ class Batcher:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        schedule(asyncio.get_running_loop(), self._flush, company=self._company)
+        schedule(asyncio.get_running_loop(), self._flush, self._queue, company=self._company)
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []

@@ -17,7 +17,7 @@ TOGETHER = 64
 """Requests that begin together, at most. Fewer make batches small, more no longer stay in the caches."""
 
 TURNS = 6
-"""Of the loop, until those that began together are answered: one is read, queued, joined by others for two turns, scored, written.
+"""Of the loop, until those that began together are answered: one is read, queued, joined by others, scored, written.
 
 What takes longer is waiting for something else than the loop, and holds nobody up.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from fastapi_service.batcher import Batcher
 from shared.model.package import ModelPackage, load_package
 from shared.model.predictor import Probabilities, Rows
 from shared.serving.gate import Gate
-from shared.serving.gathering import schedule
+from shared.serving.gathering import CALM_TURNS, MAX_TURNS, schedule
 from shared.serving.health import Health
 from shared.serving.inference import INLINE_SECONDS, Inference, PredictionError
 from shared.telemetry.logs import Logs
@@ -120,17 +120,32 @@ def test_rows_left_over_share_a_batch_with_what_came_meanwhile(packaged: ModelPa
     assert sizes == [2, 2]
 
 
-@pytest.mark.parametrize(("company", "turns"), [(False, 1), (True, 3)])
-def test_a_batch_begins_at_once_or_two_turns_later_where_there_is_company(company: bool, turns: int) -> None:
-    async def run() -> int:
-        loop, begun, passed = asyncio.get_running_loop(), asyncio.Event(), 0
-        schedule(loop, begun.set, company=company)
-        while not begun.is_set():
-            await asyncio.sleep(0)
-            passed += 1
-        return passed
+async def turns_until_begun(company: bool, grows: Callable[[int], bool]) -> int:
+    """Turns of the loop until a batch begins, where in some a row is queued."""
+    loop, begun, passed, queue = asyncio.get_running_loop(), asyncio.Event(), 0, [0]
+    schedule(loop, begun.set, queue, company=company)
+    while not begun.is_set():
+        await asyncio.sleep(0)
+        passed += 1
+        if grows(passed):
+            queue.append(0)
+    return passed
 
-    assert asyncio.run(run()) == turns
+
+@pytest.mark.parametrize(
+    ("company", "grows", "turns"),
+    [
+        (False, lambda turn: True, 1),
+        (True, lambda turn: False, CALM_TURNS),
+        (True, lambda turn: turn in (1, 3), 4 + CALM_TURNS),
+        (True, lambda turn: True, MAX_TURNS),
+    ],
+    ids=["alone", "no rows come", "rows come twice", "rows come all the time"],
+)
+def test_a_batch_begins_at_once_or_in_company_when_no_more_rows_come(
+    company: bool, grows: Callable[[int], bool], turns: int
+) -> None:
+    assert asyncio.run(turns_until_begun(company, grows)) == turns
 
 
 def test_a_slow_model_predicts_in_one_thread_and_the_loop_stays_free(
