@@ -26,7 +26,7 @@ WAITED = "twinscore.waited"
 """Key in the ASGI scope of a request that had to wait: for how many seconds."""
 
 SURPLUS = "twinscore.surplus"
-"""Key in the ASGI scope of a request that is to be refused, because others have waited for too long already."""
+"""Key in the ASGI scope of a request that is to be refused, because it would have had to wait for too long."""
 
 NOTHING: Mapping[str, Any] = {}
 
