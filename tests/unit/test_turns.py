@@ -277,20 +277,25 @@ def test_no_timer_ends_a_connection_that_waits_for_the_service() -> None:
 JSON = b"content-type: application/json\r\n"
 
 
+def slow(*, deadline_seconds: float, seconds: float) -> tuple[Gate, Edge]:
+    """A service with slots enough, whose loop stands still for so long for each request."""
+    gate = Gate(max_in_flight=2 * CROWD, deadline_seconds=deadline_seconds)
+    gate.accepting = True
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        exchange_of(scope).admit(1)
+        time.sleep(seconds)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        await send({"type": "http.response.body", "body": b"y"})
+
+    return gate, Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
+
+
 def test_where_some_have_waited_for_long_others_are_refused_at_once() -> None:
     """And nobody else is: neither who waits, nor who is no client of the model."""
 
     async def test() -> None:
-        gate = Gate(max_in_flight=2 * CROWD, deadline_seconds=0.4)
-        gate.accepting = True
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            exchange_of(scope).admit(1)
-            time.sleep(0.001)  # the loop stands still
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-            await send({"type": "http.response.body", "body": b"y"})
-
-        edge = Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
+        gate, edge = slow(deadline_seconds=0.4, seconds=0.001)
         async with (
             serving(edge, turns=gate.turns) as server,
             Crowd.gather(server.port, 2 * CROWD) as crowd,
@@ -311,16 +316,7 @@ def test_where_some_have_waited_for_long_others_are_refused_at_once() -> None:
 
 def test_of_a_burst_no_more_wait_than_begin_in_time() -> None:
     async def test() -> None:
-        gate = Gate(max_in_flight=2 * CROWD, deadline_seconds=0.6)
-        gate.accepting = True
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            exchange_of(scope).admit(1)
-            time.sleep(0.001)  # the loop stands still
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
-            await send({"type": "http.response.body", "body": b"y"})
-
-        edge = Edge(app, gate=gate, keys=None, routes={"/": frozenset({"POST"})}, max_body_bytes=1000)
+        gate, edge = slow(deadline_seconds=3, seconds=0.005)
         async with serving(edge, turns=gate.turns) as server:
             async with Crowd.gather(server.port, 2 * TOGETHER) as few:
                 few.send(lambda number: request(b"{}", JSON))
