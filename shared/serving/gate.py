@@ -129,11 +129,11 @@ class Gate:
             return
         if not self._heard:
             # What they send is read in the loop's next turn. Others in this one must not call for more.
-            asyncio.get_running_loop().call_soon(self._read)
+            asyncio.get_running_loop().call_soon(self._forget_heard)
         self._heard += room
         self.backpressure.relieve(room)
 
-    def _read(self) -> None:
+    def _forget_heard(self) -> None:
         self._heard = 0
 
     def watch(self, request: Expiring) -> float:

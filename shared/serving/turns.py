@@ -19,7 +19,7 @@ TOGETHER = 64
 TURNS = 6
 """Of the loop, until those that began together are answered: one is read, queued, joined by others, scored, written.
 
-What takes longer is waiting for something else than the loop, and holds nobody up.
+What takes longer, as what waits for a thread does, holds nobody up.
 """
 
 WAITED = "twinscore.waited"

@@ -167,7 +167,7 @@ def body(number: int) -> bytes:
     return b"body %d" % number
 
 
-def test_a_crowd_is_answered_a_part_at_a_time_in_the_order_in_which_it_came() -> None:
+def test_a_crowd_is_answered_a_part_at_a_time() -> None:
     async def test() -> None:
         app = Application()
         async with serving(app) as server, Crowd.gather(server.port) as crowd:
@@ -395,14 +395,16 @@ def test_a_head_without_end_is_refused_though_its_parts_have_waited() -> None:
     run(test)
 
 
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """Answers before the body has come."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"1")]})
+    await send({"type": "http.response.body", "body": b"n"})
+
+
 @pytest.mark.parametrize("rest", [b"x", b"x" * 10], ids=["a part of the body", "all of it"])
 def test_an_answer_before_the_body_leaves_no_connection_without_a_timer(rest: bytes) -> None:
     async def test() -> None:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"1")]})
-            await send({"type": "http.response.body", "body": b"n"})
-
-        async with serving(app, head_seconds=0.3, timeout_keep_alive=1) as server:
+        async with serving(refuse, head_seconds=0.3, timeout_keep_alive=1) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
             assert b"404" in await reader.readuntil(b"\r\n\r\nn")
@@ -417,11 +419,7 @@ def test_an_answer_before_the_body_leaves_no_connection_without_a_timer(rest: by
 
 def test_a_connection_is_kept_alive_after_a_body_that_came_behind_its_answer() -> None:
     async def test() -> None:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"1")]})
-            await send({"type": "http.response.body", "body": b"n"})
-
-        async with serving(app, head_seconds=0.3, timeout_keep_alive=5) as server:
+        async with serving(refuse, head_seconds=0.3, timeout_keep_alive=5) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             for _ in range(2):
                 writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
