@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from shared.serving.idle import watched
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FRAMING_BYTES = 1024 * 1024
 """Of what comes with a body and is not of it: sizes and extensions of chunks, and trailers."""
@@ -34,7 +36,7 @@ def limited(plain: Any, head_seconds: float) -> Any:
         head_seconds: a connection ends if its first head is not complete so long after it was made, or a later one so long
             after its first byte, or the rest of a body that was answered before it came.
     """
-    return _limited(plain, head_seconds) if hasattr(plain, "on_headers_complete") else plain
+    return _limited(watched(plain), head_seconds) if hasattr(plain, "on_headers_complete") else plain
 
 
 def _limited(plain: Any, head_seconds: float) -> Any:
@@ -48,7 +50,6 @@ def _limited(plain: Any, head_seconds: float) -> Any:
         _unasked = False
         _bytes = 0
         _body_bytes = 0
-        _handed_over = False
         _late = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
@@ -69,23 +70,17 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             scope, cycle = self.scope, self.cycle
             if scope is not None and ("method" not in scope or (cycle is not None and cycle.more_body)):
                 if cycle is not None and cycle.response_complete:
-                    # The rest of a body that was refused before it came. No other timer is left.
+                    # The rest of a body that was refused before it came.
                     self._expect()
                 # What came in one read with the end of other requests is not counted.
                 self._count(size - self._body_bytes if scope is before else 0)
                 return
             self._bytes = 0
-            if (cycle is None or cycle.response_complete) and not self._handed_over:
-                # The server's own timer between requests has ended with what came.
-                if self._late:
-                    # The rest of a body that was refused before it came: from here on it is idle, as after any answer.
-                    self._late = False
-                    self._in_time()
-                    seconds = self.timeout_keep_alive
-                    self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-                else:
-                    # No more than an empty line.
-                    self._expect()
+            if self._late:
+                # The rest of a body that was refused before it came: from here on it is idle, as after any answer.
+                self._late = False
+                self._in_time()
+                self.rest()
 
         def on_headers_complete(self) -> None:
             self._bytes = 0
@@ -144,9 +139,9 @@ def _limited(plain: Any, head_seconds: float) -> Any:
             if self._bytes > limit and not self.transport.is_closing():
                 self.send_400_response("The request has too much besides its body.")
 
-        def handle_websocket_upgrade(self) -> None:
-            self._handed_over = True
-            super().handle_websocket_upgrade()
+        def idle(self) -> bool:
+            # While the rest of a body comes that was answered already, the timer here is the one that counts.
+            return self._timer is None and bool(super().idle())
 
         def _expect(self) -> None:
             if self._timer is None:

@@ -1,4 +1,5 @@
-"""uvicorn's protocol of a connection: heads as HTTP has them, requests in turns, an answer in one write, a pause after a refusal."""
+"""uvicorn's protocol of a connection: heads as HTTP has them, requests in turns, an answer in one write, a pause after a refusal,
+one timer for idle ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, reads heads, takes turns, writes, and waits after a 429."""
+"""What is changed in uvicorn, which runs both services whoever starts it: how it accepts, reads heads, takes turns, writes, waits
+after a 429, and closes what is idle."""
 
 from __future__ import annotations
 

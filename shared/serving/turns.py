@@ -177,8 +177,7 @@ def _in_turns(limited: Any, turns: Turns) -> Any:
                 self._read()  # what has come is answered before the service stops
             super().shutdown()
 
-        def timeout_keep_alive_handler(self) -> None:
-            if not self.unread:
-                super().timeout_keep_alive_handler()
+        def idle(self) -> bool:
+            return not self.unread and bool(super().idle())
 
     return InTurns

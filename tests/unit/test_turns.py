@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import uvicorn
 
-from shared.serving.backpressure import Backpressure
 from shared.serving.edge import Edge
 from shared.serving.exchange import exchange_of
 from shared.serving.gate import Gate
-from shared.serving.protocol import protocol
-from shared.serving.turns import TOGETHER, WAITED, Turns
+from shared.serving.turns import TOGETHER, WAITED
+from tests.unit.serving import request, run, serving
 
 CROWD = 4 * TOGETHER
-HEAD_SECONDS = 60.0
 
 
 class Application:
@@ -56,46 +52,6 @@ class Application:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
         await send({"type": "http.response.body", "body": body})
         self._now -= 1
-
-
-class Serving:
-    """A uvicorn server.
-
-    Attributes:
-        server: it.
-        port: it listens there.
-    """
-
-    def __init__(self, server: uvicorn.Server, port: int, done: asyncio.Task[None]) -> None:
-        self.server = server
-        self.port = port
-        self._done = done
-
-    async def end(self) -> None:
-        self.server.should_exit = True
-        await asyncio.wait_for(self._done, 10)
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    app: Any, head_seconds: float = HEAD_SECONDS, turns: Turns | None = None, **options: Any
-) -> AsyncIterator[Serving]:
-    config = uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, **options)
-    config.load()
-    config.http_protocol_class = protocol(config.http_protocol_class, Backpressure(), turns or Turns(60), head_seconds)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD) as listener:
-        found = Serving(server, listener.getsockname()[1], asyncio.create_task(server.serve([listener])))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        try:
-            yield found
-        finally:
-            await found.end()
-
-
-def request(body: bytes, fields: bytes = b"") -> bytes:
-    return b"POST / HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n%b" % (fields, len(body), body)
 
 
 class Crowd:
@@ -149,14 +105,6 @@ async def a_turn() -> None:
     """The server has read what was sent, and most of it waits."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await test()
-
-    asyncio.run(bounded())
 
 
 def request_of(text: bytes, number: int) -> bytes:
@@ -401,7 +349,7 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"n"})
 
 
-@pytest.mark.parametrize("rest", [b"x", b"x" * 10], ids=["a part of the body", "all of it"])
+@pytest.mark.parametrize("rest", [b"", b"x", b"x" * 10], ids=["nothing", "a part of the body", "all of it"])
 def test_an_answer_before_the_body_leaves_no_connection_without_a_timer(rest: bytes) -> None:
     async def test() -> None:
         async with serving(refuse, head_seconds=0.3, timeout_keep_alive=1) as server:

@@ -1,0 +1,144 @@
+"""The pause between two requests on a connection: how long it may be, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from typing import Any
+
+import pytest
+
+from tests.unit.serving import Serving, request, run, serving
+
+KEEP_ALIVE = 1
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Takes as many seconds as the body says."""
+    await asyncio.sleep(float((await receive())["body"] or b"0"))
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    await send({"type": "http.response.body", "body": b"y"})
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def connect(cls, server: Serving) -> Client:
+        return cls(*await asyncio.open_connection("127.0.0.1", server.port))
+
+    def send(self, text: bytes) -> None:
+        self._writer.write(text)
+
+    async def answer(self) -> None:
+        head = await self._reader.readuntil(b"\r\n\r\ny")
+        assert b" 200 " in head
+
+    async def ask(self, seconds: bytes = b"0") -> None:
+        self.send(request(seconds))
+        await self.answer()
+
+    async def closed(self) -> float:
+        """Seconds until the server closes the connection, with nothing more to read."""
+        begun = time.monotonic()
+        async with asyncio.timeout(10):
+            assert await self._reader.read() == b""
+        await self.leave()
+        return time.monotonic() - begun
+
+    async def leave(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.6 * KEEP_ALIVE], ids=["at once", "after a pause"])
+def test_the_pause_counts_from_the_last_answer(pause: float) -> None:
+    async def test() -> None:
+        async with serving(app, timeout_keep_alive=KEEP_ALIVE) as server:
+            client = await Client.connect(server)
+            for _ in range(4):
+                await client.ask()
+                await asyncio.sleep(pause)
+            await client.ask()
+            assert KEEP_ALIVE - 0.2 < await client.closed() < KEEP_ALIVE + 1
+
+    run(test)
+
+
+def test_a_request_that_takes_longer_than_a_pause_may_is_answered_and_the_pause_begins_then() -> None:
+    async def test() -> None:
+        async with serving(app, timeout_keep_alive=KEEP_ALIVE) as server:
+            client = await Client.connect(server)
+            await client.ask()
+            await client.ask(b"%.1f" % (1.5 * KEEP_ALIVE))
+            assert KEEP_ALIVE - 0.2 < await client.closed() < KEEP_ALIVE + 1
+
+    run(test)
+
+
+def test_requests_behind_each_other_are_answered_in_turn_and_the_pause_begins_after_the_last() -> None:
+    async def test() -> None:
+        async with serving(app, timeout_keep_alive=KEEP_ALIVE) as server:
+            client = await Client.connect(server)
+            await client.ask()
+            client.send(3 * request(b"%.1f" % (0.6 * KEEP_ALIVE)))
+            for _ in range(3):
+                await client.answer()
+            await client.ask()
+            assert KEEP_ALIVE - 0.2 < await client.closed() < KEEP_ALIVE + 1
+
+    run(test)
+
+
+def test_a_head_that_has_begun_is_no_pause() -> None:
+    """It has a limit of its own."""
+
+    async def test() -> None:
+        async with serving(app, head_seconds=3 * KEEP_ALIVE, timeout_keep_alive=KEEP_ALIVE) as server:
+            client = await Client.connect(server)
+            await client.ask()
+            text = request(b"0")
+            client.send(text[:20])
+            await asyncio.sleep(1.5 * KEEP_ALIVE)
+            client.send(text[20:])
+            await client.answer()
+            client.send(text[:20])
+            assert await client.closed() > 2 * KEEP_ALIVE
+
+    run(test)
+
+
+def test_an_empty_line_is_no_request() -> None:
+    async def test() -> None:
+        async with serving(app, timeout_keep_alive=2 * KEEP_ALIVE) as server:
+            client = await Client.connect(server)
+            client.send(b"\r\n")
+            await client.ask()
+            await asyncio.sleep(KEEP_ALIVE)
+            client.send(b"\r\n")
+            assert await client.closed() < 2 * KEEP_ALIVE
+
+    run(test)
+
+
+def test_however_many_answers_there_is_one_timer_and_none_of_a_connection_that_is_gone() -> None:
+    async def test() -> None:
+        loop: Any = asyncio.get_running_loop()
+        async with serving(app, timeout_keep_alive=60) as server:
+            client = await Client.connect(server)
+            before = len(loop._scheduled)
+            for _ in range(200):
+                await client.ask()
+            assert len(loop._scheduled) <= before + 5
+            (connection,) = server.server.server_state.connections
+            gone = weakref.ref(connection)
+            del connection
+            await client.leave()
+            await asyncio.sleep(0.1)
+            gc.collect()
+            assert gone() is None
+
+    run(test)
