@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -132,7 +132,7 @@ class Traces:
                 "rows": inference.attributes.get(ROWS),
                 "queue_ms": _milliseconds(inference.attributes.get(QUEUE)),
             }
-            batch = self._batches.get((trace_id, inference.span_id))
+            batch = self._batches.get((trace_id, inference.span_id)) or _alone(inference)
             if batch is not None:
                 view["batch"] = batch.timing() | {
                     "id": batch.span_id,
@@ -140,6 +140,14 @@ class Traces:
                     "rows": batch.attributes.get(ROWS, len(batch.links)),
                 }
         return view
+
+
+def _alone(inference: Span) -> Span | None:
+    """The batch of a row that was predicted alone, which has no span of its own: what is left of `inference` behind the queue."""
+    queued = _milliseconds(inference.attributes.get(QUEUE))
+    if inference.attributes.get(ROWS) != 1 or queued is None:
+        return None
+    return replace(inference, began=inference.began + round(queued * 1e6))
 
 
 def _milliseconds(seconds: Any) -> float | None:

@@ -2,7 +2,7 @@
 
 Each request has a server span, and each prediction in it a child, `inference`. Where rows of several requests are
 predicted together, the batch is a root span of its own, linked to the `inference` span of every request it served: it
-belongs to all of them, so it can be the child of none.
+belongs to all of them, so it can be the child of none. A row that is predicted alone shares none, and has none.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class Tracing:
         end: float,
         error: BaseException | None = None,
     ) -> None:
-        """The spans of single rows that were predicted together.
+        """The spans of single rows that were predicted together: of each, and one of the batch where it holds more than one.
 
         Args:
             members: the server span of each row's request that is traced, and when the row was queued.
@@ -241,11 +241,11 @@ class Tracing:
             start, end: of the prediction.
             error: why it failed.
         """
-        if members:
-            links = [
-                Link(self.inference(parent, queued, start, end, rows=1, batch_rows=rows, error=error))
-                for parent, queued in members
-            ]
+        links = [
+            Link(self.inference(parent, queued, start, end, rows=1, batch_rows=rows, error=error))
+            for parent, queued in members
+        ]
+        if links and rows > 1:
             attributes: Attributes = {"twinscore.batch.rows": rows}
             # Recorded because a request in it is: no sampler decides that anew for this root.
             context = SpanContext(self._ids.generate_trace_id(), self._ids.generate_span_id(), False, SAMPLED)

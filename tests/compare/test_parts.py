@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags,
 from shared.compare.client import Client
 from shared.compare.exchange import verdict
 from shared.compare.samples import samples
-from shared.compare.spans import Traces, load_decoder
+from shared.compare.spans import Span, Traces, load_decoder
 from shared.compare.target import Variant, parse_target
 from shared.compare.wire import NoAnswer, Reply
 from shared.contract.wire import FeatureCard, ModelCard
@@ -192,6 +192,16 @@ def test_spans_are_put_together_by_trace_and_link() -> None:
     assert view["batch"]["trace_id"] != trace_id
     with pytest.raises(ValueError, match="ExportTraceServiceRequest"):
         load_decoder()(b"\xff\xff")
+
+
+def test_a_row_that_was_predicted_alone_is_its_own_batch() -> None:
+    """It has no other span: its prediction is what `inference` took when it no longer waited."""
+    told: list[dict[str, Any]] = []
+    traces = Traces(told.extend)
+    traces.expect("trace", "fastapi")
+    attributes = {"twinscore.batch.rows": 1, "twinscore.queue.seconds": 0.0005}
+    traces.add([Span("trace", "span", "inference", 2_000_000, 3_500_000, attributes, ())])
+    assert told[0]["batch"] == {"id": "span", "trace_id": "trace", "rows": 1, "began": 2.5, "ms": 1.0}
 
 
 def test_only_so_many_traces_are_kept() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,8 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
 SERVER, INTERNAL = 2, 1
 SEVERAL = 40
+TRACES = 0xABC << 64
+ROUNDS = 20
 
 
 def variables(received: Received, **others: str) -> dict[str, str]:
@@ -85,32 +87,48 @@ def test_a_request_continues_the_callers_trace(
     assert request.start <= inference.start < inference.end <= request.end
     assert {"twinscore.batch.rows", "twinscore.queue.seconds"} < set(inference.attributes)
 
-    batch = next(span for span in received.wait("batch", 1) if (TRACE, inference.span_id) in span.links)
-    assert batch.parent == ""
-    assert batch.trace_id != TRACE
-    assert batch.attributes["twinscore.batch.rows"] == 1
+    assert inference.attributes["twinscore.batch.rows"] == 1
+    assert not [span for span in received.named("batch") if (TRACE, inference.span_id) in span.links]
+
+
+def burst(server: Server, row: dict[str, list[float | None]], headers: Sequence[dict[str, str]]) -> None:
+    """Requests at the same time, one with each of these headers."""
+
+    def send(fields: dict[str, str]) -> int:
+        return httpx.post(f"{server.url}/score", json=row, headers=fields, timeout=30).status_code
+
+    with ThreadPoolExecutor(len(headers)) as threads:
+        assert set(threads.map(send, headers)) == {200}
+
+
+def assert_linked(received: Received) -> None:
+    """Each row that was predicted with others is linked by one batch, and no other is."""
+    together = [
+        (span.trace_id, span.span_id)
+        for span in received.named("inference")
+        if span.attributes["twinscore.rows"] == 1 < span.attributes["twinscore.batch.rows"]
+    ]
+    assert together
+    assert sorted(together) == sorted(link for span in received.named("batch") for link in span.links)
 
 
 def test_a_batch_is_linked_to_every_request_it_served(
     traced: tuple[Server, Received], row: dict[str, list[float | None]]
 ) -> None:
     server, received = traced
-    traces = [f"{number:032x}" for number in range(1, SEVERAL + 1)]
-
-    def send(trace: str) -> int:
-        return httpx.post(
-            f"{server.url}/score", json=row, headers={"traceparent": f"00-{trace}-{CALLER}-01"}, timeout=30
-        ).status_code
-
-    with ThreadPoolExecutor(SEVERAL) as threads:
-        assert set(threads.map(send, traces)) == {200}
-    inferences = {of_trace(received, "inference", trace).span_id: trace for trace in traces}
-    requests = {of_trace(received, "POST /score", trace).span_id for trace in traces}
-    assert len(requests) == SEVERAL
-    served = [span for span in received.wait("batch", 1) if any(trace in traces for trace, _ in span.links)]
-    linked = [link for span in served for link in span.links]
-    assert sorted(linked) == sorted((trace, span) for span, trace in inferences.items())
-    for span in served:
+    traces: list[str] = []
+    # On a busy machine the service may be given the processor after each request: then none waits for another.
+    while not received.named("batch"):
+        assert len(traces) < ROUNDS * SEVERAL
+        sent = [f"{TRACES + len(traces) + number:032x}" for number in range(SEVERAL)]
+        burst(server, row, [{"traceparent": f"00-{trace}-{CALLER}-01"} for trace in sent])
+        for trace in sent:
+            assert of_trace(received, "inference", trace).parent == of_trace(received, "POST /score", trace).span_id
+        traces += sent
+    assert_linked(received)
+    for span in received.named("batch"):
+        assert span.parent == ""
+        assert span.trace_id not in traces
         assert span.attributes["twinscore.batch.rows"] == len(span.links)
         members = [other for other in received.named("inference") if (other.trace_id, other.span_id) in span.links]
         assert all(member.attributes["twinscore.batch.rows"] == len(span.links) for member in members)
@@ -197,15 +215,20 @@ def test_the_standard_sampler_is_honoured(
     with http_receiver() as received:
         environment = variables(received, OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.3")
         server = start_server(variant, environment=environment)
+        sent = 300
         with httpx.Client() as client:
-            for _ in range(300):
+            for _ in range(sent):
                 assert client.post(f"{server.url}/score", json=row).status_code == 200
+        while not received.wait("batch", 1, 1):
+            assert sent < 300 + ROUNDS * SEVERAL
+            burst(server, row, [{}] * SEVERAL)
+            sent += SEVERAL
         assert server.stop(signal.SIGTERM) == 0
         sampled = {span.trace_id for span in received.named("POST /score")}
-        assert 30 < len(sampled) < 200
+        assert 0.1 < len(sampled) / sent < 0.67
         assert {span.trace_id for span in received.named("inference")} == sampled
         # Whether a batch is recorded follows from its requests, not from a decision of its own.
-        assert len(received.named("batch")) == len(sampled)
+        assert_linked(received)
 
 
 def test_a_dead_collector_fails_nothing_and_delays_no_exit(
