@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import random
 import time
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -120,6 +123,80 @@ def test_an_empty_line_is_no_request() -> None:
             await asyncio.sleep(KEEP_ALIVE)
             client.send(b"\r\n")
             assert await client.closed() < 2 * KEEP_ALIVE
+
+    run(test)
+
+
+def post(path: bytes, *fields: bytes) -> bytes:
+    return b"\r\n".join([b"POST /%b HTTP/1.1" % path, b"host: x", *fields, b"content-length: 10", b"", b"0123456789"])
+
+
+def chunked(path: bytes) -> bytes:
+    head = b"POST /%b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % path
+    return head + b"3\r\nabc\r\n0\r\nt: v\r\n\r\n"
+
+
+def get(path: bytes, *fields: bytes) -> bytes:
+    return b"\r\n".join([b"GET /%b HTTP/1.1" % path, b"host: x", *fields, b"", b""])
+
+
+OFFER = (b"connection: upgrade", b"upgrade: h2c")
+PARTS = (
+    *(part(path) for part in (post, chunked, get) for path in (b"read", b"early", b"slow")),
+    *(post(path, *fields) for path in (b"read", b"early") for fields in (OFFER, (b"expect: 100-continue",))),
+    get(b"early", *OFFER),
+    get(b"early", b"connection: close"),
+    get(b"early").replace(b"1.1", b"1.0"),
+    b"\r",
+    b"\r\n\r\n",
+    b"garbage\r\n\r\n",
+    b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
+)
+CLIENTS = 600
+
+
+async def answering(scope: Any, receive: Any, send: Any) -> None:
+    """With the body, without waiting for it, or late."""
+    headers = [(b"content-length", b"1")]
+    if scope["path"] == "/read":
+        try:
+            async with asyncio.timeout(0.3):
+                while (await receive()).get("more_body"):
+                    pass
+        except TimeoutError:
+            headers.append((b"connection", b"close"))
+    elif scope["path"] == "/slow":
+        await asyncio.sleep(1.2 * KEEP_ALIVE)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"y"})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_wherever_what_a_client_sends_ends_its_connection_does_too(seed: int) -> None:
+    """A few requests, cut off somewhere, sent in pieces: an answer that waits for nothing more leaves no connection open."""
+    chance = random.Random(seed)
+
+    def cut() -> list[bytes]:
+        text = b"".join(chance.choices(PARTS, k=chance.choice((1, 1, 2, 3))))
+        text = text[: chance.randint(1, 2 * len(text))]
+        ends = sorted(chance.randint(0, len(text)) for _ in range(chance.choice((0, 0, 1, 2))))
+        return [text[begin:end] for begin, end in pairwise([0, *ends, len(text)])]
+
+    async def send(server: Serving, pieces: list[bytes], pause: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(pause)
+            async with asyncio.timeout(10 * KEEP_ALIVE):
+                while await reader.read(1000):
+                    pass
+
+    async def test() -> None:
+        async with serving(answering, head_seconds=KEEP_ALIVE, timeout_keep_alive=KEEP_ALIVE) as server:
+            sent = [(cut(), chance.choice((0, 0.01, 0.3))) for _ in range(CLIENTS)]
+            found = await asyncio.gather(*(send(server, *one) for one in sent), return_exceptions=True)
+            assert not [pieces for (pieces, _), error in zip(sent, found, strict=True) if error]
 
     run(test)
 
