@@ -17,17 +17,21 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags, TraceState
 
 # Tags of fields that opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto give: number and type of each.
 SPANS = b"\x12"  # of ScopeSpans: 2, with a length
 TRACE_ID, SPAN_ID = b"\x0a\x10", b"\x12\x08"  # of Span and of Link: 1 and 2, with their lengths
 PARENT = b"\x22\x08"  # of Span: 4, with its length
+TRACE_STATE = b"\x1a"  # 3, with a length
 START, END = b"\x39", b"\x41"  # 7 and 8, of eight bytes
 ATTRIBUTE, LINK = b"\x4a", b"\x6a\x21"  # 9 and 13, with a length
 LINK_FLAGS = b"\x35\x00\x01\x00\x00"  # of Link: 6, of four bytes: it is known whether the span is remote, and it is not
 KEY, VALUE = b"\x0a", b"\x12"  # of KeyValue: 1 and 2, with a length
 TEXT, DOUBLE = b"\x0a", b"\x21"  # of AnyValue: 1, with a length; 4, of eight bytes
+
+TOGETHER = 256
+"""Spans that are put into a message in one step."""
 
 Attributes = Mapping[str, str | int | float]
 
@@ -86,7 +90,10 @@ class Encoder:
         others = [span for span in spans if not isinstance(span, Encoded)]
         request = type(self._empty)()
         request.CopyFrom(self._encode_spans(others) if others else self._empty)
-        request.resource_spans[0].scope_spans[0].MergeFromString(b"".join(encoded))
+        scope_spans = request.resource_spans[0].scope_spans[0]
+        # A part at a time: meanwhile no other thread has the interpreter.
+        for first in range(0, len(encoded), TOGETHER):
+            scope_spans.MergeFromString(b"".join(encoded[first : first + TOGETHER]))
         return request
 
 
@@ -108,7 +115,7 @@ def span(common: bytes, trace_id: int, span_id: int, parent_id: int, start: int,
         common: see `Encoder.common`.
         parent_id: 0 where it has no parent.
         start, end: nanoseconds since the epoch.
-        own: its links and attributes, from `link`, `text` and `double`.
+        own: what else only it has, from `trace_state`, `link`, `text` and `double`.
     """
     content = b"".join(
         (
@@ -120,6 +127,14 @@ def span(common: bytes, trace_id: int, span_id: int, parent_id: int, start: int,
         )
     )
     return Encoded(SPANS + _varint(len(content)) + content)
+
+
+def trace_state(state: TraceState) -> bytes:
+    """That of a span."""
+    if not state:
+        return b""
+    content = ",".join([f"{key}={value}" for key, value in state.items()]).encode()
+    return TRACE_STATE + _varint(len(content)) + content
 
 
 def link(trace_id: int, span_id: int) -> bytes:

@@ -115,9 +115,10 @@ def traces_wanted() -> bool:
 def check_tracing() -> None:
     """Raises UserError where a variable of OpenTelemetry asks for what cannot be had."""
     if traces_wanted():
-        from shared.telemetry.tracing import make_exporter
+        from shared.telemetry.tracing import make_exporter, sizes
 
         make_exporter()
+        sizes()
 
 
 def _tracing(variant: str, manifest: Manifest) -> Tracing | None:

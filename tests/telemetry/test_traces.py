@@ -241,12 +241,15 @@ def test_a_dead_collector_fails_nothing_and_delays_no_exit(
     assert server.stop(signal.SIGTERM) == 0
 
 
-def test_a_protocol_that_is_none_stops_the_start_in_one_line(variant: str, start_server: StartServer) -> None:
-    with pytest.raises(RuntimeError, match="OTEL_EXPORTER_OTLP_PROTOCOL=thrift: use http/protobuf or grpc"):
-        start_server(
-            variant,
-            environment={
-                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
-                "OTEL_EXPORTER_OTLP_PROTOCOL": "thrift",
-            },
-        )
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift", "OTEL_EXPORTER_OTLP_PROTOCOL=thrift: use http/protobuf or grpc"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "none", "OTEL_BSP_MAX_QUEUE_SIZE=none: use a whole number from 1 up"),
+    ],
+)
+def test_a_setting_that_is_none_stops_the_start_in_one_line(
+    variant: str, start_server: StartServer, variable: str, value: str, line: str
+) -> None:
+    with pytest.raises(RuntimeError, match=line):
+        start_server(variant, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", variable: value})

@@ -13,7 +13,6 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_exporter
 from opentelemetry.exporter.otlp.proto.http import trace_exporter as http_exporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor
 
 from shared.model.manifest import Manifest
 from shared.model.package import ModelPackage
@@ -21,6 +20,7 @@ from shared.telemetry import tracing
 from shared.telemetry.access import Answered
 from shared.telemetry.encoding import Encoded, Encoder, encoder_for
 from shared.telemetry.tracing import SCOPE, Tracing
+from tests.unit.spans import Kept
 
 RESOURCE = Resource.create({"service.name": "test"})
 LONGEST_ID = "x" * 128
@@ -37,14 +37,6 @@ class Ids:
 
     def generate_span_id(self) -> int:
         return next(self._numbers) << 40
-
-
-class Kept(SpanProcessor):
-    def __init__(self) -> None:
-        self.spans: list[Any] = []
-
-    def on_end(self, span: Any) -> None:
-        self.spans.append(span)
 
 
 def answered(status: int, rows: int, request_id: str, problem: str | None = None) -> Answered:
@@ -103,7 +95,7 @@ def play(found: Recorded, rows: Sequence[int], request_id: str, caller: bytes | 
     rows=st.lists(st.sampled_from([1, 1, 1, 2, 127, 128, 1024]), min_size=1, max_size=12),
     request_id=st.text("abcXYZ019-_.", min_size=1, max_size=128),
     caller=st.sampled_from([None, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]),
-    state=st.sampled_from([None, b"vendor=1"]),
+    state=st.sampled_from([None, b"vendor=1", b"one=1, two@tenant=a/b=c ,three=", b"long=" + 500 * b"x", b"no state"]),
 )
 def test_the_same_is_said(
     record: Record, rows: list[int], request_id: str, caller: bytes | None, state: bytes | None
@@ -115,8 +107,7 @@ def test_the_same_is_said(
         for found in (ours, theirs):
             play(found, rows, request_id, caller, state)
     assert ordered(encoder.encode(ours.spans())) == ordered(encode_spans(theirs.spans()))
-    if caller is None or state is None:
-        assert all(isinstance(span, Encoded) for span in ours.spans())
+    assert all(isinstance(span, Encoded) for span in ours.spans())
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 64, 1024])
