@@ -115,7 +115,7 @@ def traces_wanted() -> bool:
 def check_tracing() -> None:
     """Raises UserError where a variable of OpenTelemetry asks for what cannot be had."""
     if traces_wanted():
-        from shared.telemetry.tracing import make_exporter, sizes
+        from shared.telemetry.exporting import make_exporter, sizes
 
         make_exporter()
         sizes()
@@ -125,6 +125,6 @@ def _tracing(variant: str, manifest: Manifest) -> Tracing | None:
     if not traces_wanted():
         return None
     # Here: a service without traces does not need the SDK.
-    from shared.telemetry.tracing import start_tracing
+    from shared.telemetry.exporting import start_tracing
 
     return start_tracing(variant, manifest)

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, configured by its standard OTEL_* variables. With no endpoint set there is no `Tracing`.
+"""The spans of a service. With no endpoint set there is no `Tracing`: see `shared.telemetry.exporting`.
 
 Each request has a server span, and each prediction in it a child, `inference`. Where rows of several requests are
 predicted together, the batch is a root span of its own, linked to the `inference` span of every request it served: it
@@ -7,8 +7,6 @@ belongs to all of them, so it can be the child of none. A row that is predicted 
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,6 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -37,7 +34,6 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared import __version__
 from shared.contract import routes
-from shared.contract.errors import UserError
 from shared.model.manifest import Manifest
 from shared.telemetry import encoding
 from shared.telemetry.access import Answered
@@ -48,16 +44,6 @@ UNTRACED: Final = routes.PROBES | {routes.METRICS}
 
 CLOSE_SECONDS: Final = 3.0
 """How long the end of a service waits for a collector that does not answer."""
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long the exporter's thread may keep the event loop from the interpreter: spans of refusals, of which there can be many, it
-encodes itself. With CPython's own 5 ms, and all spans encoded there, the 99th percentile of one connection was 9.5 ms, not 5."""
-
-QUEUE, BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
-QUEUED: Final = 16_384
-SENT: Final = 2_048
-"""Spans kept, and sent together, at most, unless these variables say otherwise. Once encoded they take 330 bytes, where
-OpenTelemetry's own take 750; and to send 512 of them, as many as it sends together, takes six times as long as to encode them."""
 
 MAX_PATH_LENGTH: Final = 256
 MAX_TRACESTATE_BYTES: Final = 512
@@ -390,73 +376,3 @@ def _root_bound(sampler: Sampler) -> int | None:
     if root is ALWAYS_ON:
         return TraceIdRatioBased.TRACE_ID_LIMIT + 1
     return root.bound if type(root) is TraceIdRatioBased else None
-
-
-def start_tracing(variant: str, manifest: Manifest) -> Tracing:
-    """Traces of this process, sent by OTLP. Raises UserError: see `make_exporter`."""
-    attributes: dict[str, str] = {
-        "service.version": __version__,
-        "service.instance.id": f"{os.uname().nodename}:{os.getpid()}",
-    }
-    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in os.environ.get(
-        "OTEL_RESOURCE_ATTRIBUTES", ""
-    ):
-        attributes["service.name"] = f"twinscore-{variant}"
-    sys.setswitchinterval(SWITCH_SECONDS)
-    exporter, resource = make_exporter(), Resource.create(attributes)
-    encoder = encoding.encoder_for(exporter, resource, SCOPE)
-    queue, batch = sizes()
-    return Tracing(BatchSpanProcessor(exporter, queue, max_export_batch_size=batch), resource, manifest, encoder)
-
-
-def sizes() -> tuple[int, int]:
-    """How many spans are kept, and how many are sent together, at most.
-
-    Raises:
-        UserError: a variable is no number, or more are to be sent together than are kept.
-    """
-    queue, batch = _number(QUEUE), _number(BATCH)
-    if queue is None:
-        queue = max(QUEUED, batch or 0)
-    if batch is None:
-        batch = min(SENT, queue)
-    if batch > queue:
-        raise UserError(f"{BATCH}={batch} is more than {QUEUE}={queue}: no more can be sent together than are kept")
-    return queue, batch
-
-
-def _number(variable: str) -> int | None:
-    text = os.environ.get(variable, "").strip()
-    if not text:
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UserError(f"{variable}={text}: use a whole number from 1 up")
-    return int(text)
-
-
-def make_exporter() -> SpanExporter:
-    """By OTLP, over the protocol that the standard variables name.
-
-    Raises:
-        UserError: the protocol is unknown, or its exporter is not installed.
-    """
-    protocol = (
-        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-        or "http/protobuf"
-    )
-    try:
-        if protocol == "http/protobuf":
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-            return OTLPSpanExporter()
-        if protocol == "grpc":
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
-
-            return GrpcSpanExporter()
-    except ImportError:
-        raise UserError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter for {protocol} is not installed: "
-            "pip install 'twinscore[otlp]', or unset it"
-        ) from None
-    raise UserError(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: use http/protobuf or grpc")

@@ -9,7 +9,8 @@ from opentelemetry.sdk.resources import Resource
 from shared.contract.errors import UserError
 from shared.model.package import ModelPackage
 from shared.telemetry.access import Answered
-from shared.telemetry.tracing import BATCH, QUEUE, SENT, Tracing, sizes
+from shared.telemetry.exporting import BATCH, QUEUE, SENT, sizes
+from shared.telemetry.tracing import Tracing
 from tests.unit.spans import Kept
 
 GRPC_MESSAGE_BYTES = 4 * 1024 * 1024
