@@ -1,7 +1,7 @@
 """The pause between two requests on a connection, watched by one timer for all of them.
 
-uvicorn makes a timer with each answer and cancels it with the next request. The loop keeps cancelled ones until their time has come:
-at thousands of answers a second it turns over a heap of tens of thousands, spread over more memory than the caches hold.
+uvicorn makes a timer with each answer, and cancels it with the next request. Here it runs on, and looks when it fires how long the
+connection has been idle.
 """
 
 from __future__ import annotations
