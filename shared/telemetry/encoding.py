@@ -2,7 +2,7 @@
 
 OpenTelemetry's encoder makes a protobuf message of each attribute of each span: 22 us a span, where a request takes 110. What
 spans of a kind have in common is encoded by it once and kept; behind that come the ids, the times and what else is a span's own,
-in any order (https://protobuf.dev/programming-guides/encoding). Spans of which there are few, as those of failures, are left to it.
+in any order (https://protobuf.dev/programming-guides/encoding). Other spans, as those of failures and refusals, are left to it.
 """
 
 from __future__ import annotations
